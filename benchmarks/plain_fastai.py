@@ -3,7 +3,7 @@
 
 It fits on the train split, watches the valid split, reports on the test split. Real data only: see `--data`.
 Seed 003 used ResNet50 and rounds of harder images; here the backbone is the one that loads offline, and there are no rounds."""
-import argparse, contextlib, functools, json, os, sys, time
+import argparse, contextlib, json, os, sys, time
 from pathlib import Path
 
 import pandas as pd, timm, torch
@@ -11,22 +11,13 @@ from fastai.vision.all import (Callback, CrossEntropyLossFlat, ImageDataLoaders,
                                accuracy, aug_transforms, params, set_seed)
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
+from common import need, result, say, shared_dir
+
 BACKBONE = 'mobilenetv2_100.imagenet_fp16'
 COLUMNS  = ['path', 'label', 'domain', 'split', 'group', 'score']
 BS       = 64
 
-say = functools.partial(print, file=sys.stderr, flush=True)   # bound to stderr here, so results have stdout to themselves
-
 # --- What to read ---
-
-def shared_dir():
-    "The folder of real data: `FFON_SHARED`, else `shared` beside the repository"
-    return Path(os.environ.get('FFON_SHARED') or Path(__file__).resolve().parents[2]/'shared')
-
-def need(path, what):
-    "`path` when it exists, else an exit that says what to do"
-    if not path.exists(): sys.exit(f'{what} is missing: {path}. Name the data folder with --data, or the folder above it with FFON_SHARED.')
-    return path
 
 def parse_args():
     "The command line"
@@ -152,12 +143,12 @@ def run(args):
     say('scoring the valid and test splits')
     scores = score(learn, df)
     write_csv(scores, args.out/'scores.csv')
-    return dict(benchmark='plain_fastai', n_train=len(learn.dls.train_ds), **judge(scores, pairs), seconds=round(time.time() - start, 1), out=str(args.out))
+    return dict(n_train=len(learn.dls.train_ds), **judge(scores, pairs), seconds=round(time.time() - start, 1), out=str(args.out))
 
 def main():
     "Run the benchmark; one JSON object is all of stdout"
     args = parse_args()
-    with contextlib.redirect_stdout(sys.stderr): result = run(args)
-    print(json.dumps(result))
+    with contextlib.redirect_stdout(sys.stderr): figures = run(args)
+    result('plain_fastai', **figures)
 
 if __name__ == '__main__': main()

@@ -7,7 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/all.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/21_all.ipynb #2748e507
+# %% ../nbs/21_all.ipynb #b252fdca
 from .core import *
 from .image import *
 from .verdict import *
@@ -23,3 +23,5 @@ from .calibrate import *
 from .export import *
 from .detector import *
 from .recipes import *
+
+__all__ = [o for o in globals() if not o.startswith('_')]   # what a star import hands on: all of the above

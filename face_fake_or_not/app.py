@@ -7,10 +7,10 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/app.html.md"""
 # %% auto #0
 __all__ = ['SAYS', 'TITLE', 'INTRO', 'PRIVACY', 'WAITING', 'KEEP', 'QUEUE', 'MAX_UPLOAD', 'CSS', 'app_detector', 'verdict_words',
            'score_words', 'facts_words', 'verdict_html', 'problem_html', 'card_text', 'uploaded_bytes', 'Desk',
-           'create_app', 'launch_settings', 'launch']
+           'create_app', 'launch_settings', 'serve', 'launch']
 
-# %% ../nbs/19_app.ipynb #2256e09e
-import html, os, re
+# %% ../nbs/19_app.ipynb #ae72a130
+import html, os, re, signal, threading
 from pathlib import Path
 
 from .core import FAKE, REAL, ImageError, Prediction, need
@@ -25,8 +25,8 @@ def app_detector(
     if hasattr(detector, 'predict'): return detector
     return load_detector(detector or os.environ.get('FFON_DETECTOR') or None)
 
-# %% ../nbs/19_app.ipynb #a6b40f33
-SAYS = {FAKE: 'the photo looks made or changed by AI', REAL: 'nothing looks made by AI to this detector', 'inconclusive': 'this detector gives no verdict'}
+# %% ../nbs/19_app.ipynb #e48e4ed2
+SAYS = {FAKE: 'this detector finds signs of AI', REAL: 'this detector finds no signs of AI', 'inconclusive': 'this detector gives no verdict'}
 
 def verdict_words(
     p: Prediction # What a detector said
@@ -39,9 +39,9 @@ def score_words(
     rule: Rule # Thresholds of the detector that gave it
 ) -> str: # Two sentences
     "What a score means"
-    limits = f'fake from {rule.fake_above:.3f}, real up to {rule.real_below:.3f} and nothing between'
-    if rule.real_below == rule.fake_above: limits = f'fake above {rule.fake_above:.3f} and real otherwise'
-    return f'Score {score:.3f}, where 0 is real and 1 is fake. This detector says {limits}.'
+    limits = f'says fake from {rule.fake_above:.3f}, real up to {rule.real_below:.3f}, and is inconclusive between'
+    if rule.real_below == rule.fake_above: limits = f'says fake above {rule.fake_above:.3f} and real otherwise'
+    return f'Score {score:.3f}, where 0 is real and 1 is fake. This detector {limits}.'
 
 def facts_words(
     facts: dict # See `image_facts`
@@ -117,7 +117,7 @@ class Desk:
         except ImageError as e: raise gr.Error(str(e), print_exception=False) from e
         return dict(label=p.label, score=p.score, probabilities=p.probs, verdict=p.verdict, reasons=p.reasons, facts=p.facts)
 
-# %% ../nbs/19_app.ipynb #b8623365
+# %% ../nbs/19_app.ipynb #703526ca
 TITLE = 'Real face or AI-made?'
 INTRO = """Choose a photo of a face. A small network looks for traces that image generators leave, and says what it finds and how sure it is. It is often wrong on photos unlike those
 it was tested on, so its word alone proves nothing about a person or a picture."""
@@ -130,12 +130,13 @@ def _inputs_and_outputs(gr):
     gr.Markdown(f'# {TITLE}\n\n{INTRO}')
     with gr.Row():
         with gr.Column():
-            photo = gr.Image(type='filepath', image_mode=None, sources=['upload'], label='Photo', height=360, buttons=['fullscreen'], alt_text='The photo you chose', elem_id='photo')
+            photo = gr.Image(type='filepath', image_mode=None, sources=['upload'], label='Photo', height=320, buttons=['fullscreen'], elem_id='photo')
+            photo.alt_text = 'The photo you chose'   # set here, because early releases of Gradio 6 do not take it above
             button = gr.Button('Judge this photo', variant='primary', elem_id='ask')
-            gr.Markdown(PRIVACY, elem_classes='ffon-small')
         with gr.Column():
             block = gr.HTML(WAITING, elem_id='verdict')
             label = gr.Label(label='Probabilities', show_heading=False, visible=False, elem_id='probabilities')
+    gr.Markdown(PRIVACY, elem_classes='ffon-small')
     return photo, button, block, label
 
 def create_app(
@@ -153,13 +154,18 @@ def create_app(
         gr.Button(visible=False).click(desk.predict, photo, gr.JSON(visible=False), api_name='predict', **shared)
     return demo.queue(max_size=QUEUE)
 
-# %% ../nbs/19_app.ipynb #d075bb4f
+# %% ../nbs/19_app.ipynb #a3c68375
 CSS = """
 .ffon {border-left: .4rem solid var(--body-text-color-subdued); padding: .2rem 0 .2rem 1rem; overflow-wrap: anywhere}
 .ffon p {margin: .4rem 0} .ffon .ffon-head {font-size: 1.25rem; font-weight: 600; line-height: 1.35}
 .ffon.fake {border-color: #dc2626} .ffon.real {border-color: #16a34a} .ffon.inconclusive, .ffon.problem {border-color: #d97706}
-.ffon-small, .ffon-small p {font-size: .85rem} #worth table {display: block; overflow-x: auto}
+.ffon-small, .ffon-small p {font-size: .85rem} #worth table {display: block; overflow-x: auto; border: 0} #worth :is(td, th) {white-space: nowrap}
 """
+
+def _theme(gr):
+    "Gradio's own theme with the visitor's fonts, and a button whose text can be read: white on its orange has a contrast of 2.8"
+    button = {f'button_primary_background_fill{hover}{dark}': f'*primary_{600 if hover else 700}' for hover in ('', '_hover') for dark in ('', '_dark')}
+    return gr.themes.Default(primary_hue='blue', font=['system-ui', 'sans-serif'], font_mono=['ui-monospace', 'monospace']).set(**button)
 
 def launch_settings(
     **kwargs # For `gr.Blocks.launch`; they go before ours
@@ -167,12 +173,20 @@ def launch_settings(
     "What `gr.Blocks.launch` gets for this page"
     gr = need('gradio', 'the app')
     os.environ.setdefault('GRADIO_RUN_HISTORY', 'False')   # newer Gradio remembers calls in the visitor's browser
-    theme = gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['ui-monospace', 'monospace'])
-    return dict(max_file_size=MAX_UPLOAD, ssr_mode=False, css=CSS, theme=theme, footer_links=['api']) | kwargs
+    return dict(max_file_size=MAX_UPLOAD, ssr_mode=False, css=CSS, theme=_theme(gr)) | kwargs
+
+def serve(
+    demo, # What `create_app` made
+    **kwargs # For `gr.Blocks.launch`
+): # What `gr.Blocks.launch` returns
+    "Launch the page; blocks until it is stopped, unless `prevent_thread_lock=True`"
+    blocking = not kwargs.get('prevent_thread_lock') and threading.current_thread() is threading.main_thread()
+    if blocking: signal.signal(signal.SIGTERM, signal.default_int_handler)   # Gradio tidies up after Ctrl-C alone
+    return demo.launch(**launch_settings(**kwargs))
 
 def launch(
     detector: BaseDetector | str | Path | None = None, # See `app_detector`
     **kwargs # For `gr.Blocks.launch`
 ): # What `gr.Blocks.launch` returns
-    "Serve the page; blocks until it is stopped, unless `prevent_thread_lock=True`"
-    return create_app(detector).launch(**launch_settings(**kwargs))
+    "Make the page of `detector` and serve it"
+    return serve(create_app(detector), **kwargs)

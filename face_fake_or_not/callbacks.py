@@ -60,7 +60,7 @@ def live_model(
     average = next((cb for cb in learn.cbs if isinstance(cb, EMA) and cb.ema is not None), None)
     return learn.model if average is None else average.ema.module
 
-# %% ../nbs/09_callbacks.ipynb #f7b32796
+# %% ../nbs/09_callbacks.ipynb #760098b7
 class BestModel(Callback):
     "Keep the weights of the best epoch of all fits this instance sees, on disk too"
     order = 62   # after the Recorder has the epoch's figures
@@ -68,7 +68,7 @@ class BestModel(Callback):
         monitor: str = 'valid_loss', # A column of fastai's table
         fname: str = 'best' # Saved as `<learner's path>/models/<fname>.pth`
     ):
-        self.monitor, self.fname, self.best, self.where, self.weights = monitor, fname, None, None, None
+        self.monitor, self.fname, self.best_value, self.where, self.weights = monitor, fname, None, None, None
         self.lower = 'loss' in monitor or 'error' in monitor
 
     def before_fit(self):
@@ -81,11 +81,11 @@ class BestModel(Callback):
         if self.off: return
         value = self.recorder.values[-1][list(self.recorder.metric_names[1:]).index(self.monitor)]
         if value is None or math.isnan(value) or not self._better(value): return
-        self.best, self.where = value, (getattr(self.learn, 'phase', None), self.epoch)
+        self.best_value, self.where = value, (getattr(self.learn, 'phase', None), self.epoch)
         self.weights = {k: v.detach().cpu().clone() for k, v in live_model(self.learn).state_dict().items()}
         with atomic_path(self.file) as tmp: torch.save(self.weights, tmp)
 
-    def _better(self, value): return self.best is None or (value < self.best if self.lower else value > self.best)
+    def _better(self, value): return self.best_value is None or (value < self.best_value if self.lower else value > self.best_value)
 
     def restore(self,
         learn: Learner # The learner to give the best weights

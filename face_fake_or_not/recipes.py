@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/recipes.html.md"""
 __all__ = ['RECIPES', 'QUICK', 'Recipe', 'get_recipe', 'recipe_learner', 'Run', 'judged_split', 'finish_run', 'run_recipe',
            'export_run', 'embedded_weights', 'quickstart']
 
-# %% ../nbs/18_recipes.ipynb #89d6a31f
+# %% ../nbs/18_recipes.ipynb #4d74232c
 import shutil
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from fastai.learner import Learner
 from fastai.losses import LabelSmoothingCrossEntropy
+from fastcore.basics import patch
 
 from .calibrate import calibrate
 from .core import RunError, read_json, seed_everything, write_json
@@ -30,7 +31,7 @@ from .learner import face_learner
 from .schedule import SEED_002, Phase
 from .sources import synthetic_sample
 
-# %% ../nbs/18_recipes.ipynb #6ce9b10a
+# %% ../nbs/18_recipes.ipynb #93e9e284
 @dataclass(frozen=True)
 class Recipe:
     "How to train a detector"
@@ -61,12 +62,23 @@ class Recipe:
         if unknown: raise RunError(f'unknown recipe settings: {", ".join(sorted(unknown))}')
         return cls(**{**d, 'spec': Spec.from_dict(d['spec']), 'phases': tuple(Phase(**p) for p in d['phases'])})
 
-    def scaled(self, epochs: int | None = None, size: int | None = None, arch: str | None = None, bs: int | None = None):
-        "The recipe with other epochs in its last phase, another size, backbone or batch size"
-        out = self
-        if epochs is not None: out = replace(out, phases=out.phases[:-1] + (replace(out.phases[-1], epochs=epochs),))
-        if size is not None: out = replace(out, spec=replace(out.spec, size=size, max_short=None if out.spec.max_short is None else round(size * out.spec.max_short / out.spec.size)))
-        return replace(out, **{k: v for k, v in dict(arch=arch, bs=bs).items() if v is not None})
+# %% ../nbs/18_recipes.ipynb #27e6b8f1
+@patch
+def scaled(self: Recipe,
+    epochs: int | None = None, # Of the last phase
+    size: int | None = None, # Side of the square the network sees, pixels
+    arch: str | None = None, # Backbone
+    bs: int | None = None # Batch size
+) -> Recipe: # What is None stays
+
+    "The recipe with other epochs in its last phase, another size, backbone or batch size"
+    phases = self.phases if epochs is None else self.phases[:-1] + (replace(self.phases[-1], epochs=epochs),)
+    return replace(self, phases=phases, spec=_resized(self.spec, size), arch=arch or self.arch, bs=bs or self.bs)
+
+def _resized(spec, size):
+    "The spec at another size, its bound on the short side in proportion"
+    if size is None: return spec
+    return replace(spec, size=size, max_short=spec.max_short and round(spec.max_short * size / spec.size))
 
 # %% ../nbs/18_recipes.ipynb #17025ba1
 RECIPES = {r.name: r for r in (
@@ -108,7 +120,7 @@ def _start(out, overwrite):
     out.mkdir(parents=True, exist_ok=True)
     return out
 
-# %% ../nbs/18_recipes.ipynb #c9164c35
+# %% ../nbs/18_recipes.ipynb #b417d352
 @dataclass
 class Run:
     "What a training left behind"
@@ -117,7 +129,11 @@ class Run:
     evaluation: Evaluation     # On the test split, or on valid where there is no test
     bundle: Path               # The folder to use, share or push
 
-def judged_split(items): return 'test' if items.groupby('split').label.nunique().get('test', 0) == 2 else 'valid'
+def judged_split(
+    items: pd.DataFrame # The manifest
+) -> str: # 'test', or 'valid' where the test split lacks a class
+    "The split to report on"
+    return 'test' if items.groupby('split').label.nunique().get('test', 0) == 2 else 'valid'
 
 def finish_run(
     learn: Learner, # Trained

@@ -46,7 +46,7 @@ def freeze_for(
     if n > len(learn.splitter(learn.model)): raise RunError(f'{n} groups were asked for, the network has {len(learn.splitter(learn.model))}')
     learn.freeze_to(-n)
 
-# %% ../nbs/10_schedule.ipynb #2d9222d9
+# %% ../nbs/10_schedule.ipynb #801d9534
 def _lr(phase):
     "fastai spreads a slice geometrically over the groups"
     return phase.lr if phase.spread == 1 else slice(phase.lr / phase.spread, phase.lr)
@@ -67,6 +67,6 @@ def fit_progressive(self: Learner,
         self.phase = phase.name
         self.fit_one_cycle(phase.epochs, _lr(phase), wd=phase.wd, cbs=span + list(cbs or []))
     best.restore(self)
-    self.best = dict(monitor=monitor, value=best.best, phase=best.where[0], epoch=best.where[1])
+    self.best = dict(monitor=monitor, value=best.best_value, phase=best.where[0], epoch=best.where[1])
     self.history = log.history
     return self.history
