@@ -7,19 +7,19 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/calibrate.html.md"""
 # %% auto #0
 __all__ = ['to_logit', 'with_temperature', 'fit_temperature', 'fold_temperature', 'best_balanced', 'choose_rule', 'calibrate']
 
-# %% ../nbs/12_calibrate.ipynb #d2123dd4
+# %% ../nbs/12_calibrate.ipynb #56edd44e
 import numpy as np
 import pandas as pd
 import torch
 from fastai.learner import Learner
 from scipy.optimize import minimize_scalar
-from sklearn.metrics import log_loss, roc_curve
+from sklearn.metrics import roc_curve
 from torch import nn
 
 from .core import FAKE, REAL, ItemsError
 from .verdict import Gate, Rule
 
-# %% ../nbs/12_calibrate.ipynb #4928cf5c
+# %% ../nbs/12_calibrate.ipynb #a0481f39
 def to_logit(
     score # P(fake), 0 to 1
 ) -> np.ndarray:
@@ -39,9 +39,14 @@ def fit_temperature(
     score # P(fake), not trained on
 ) -> float: # 0.05 to 20
     "The temperature with the smallest log loss on these scores"
-    y = (np.asarray(label) == FAKE).astype(int)
-    if len(set(y)) < 2: raise ItemsError('a temperature needs scores of both classes')
-    return float(np.exp(minimize_scalar(lambda t: log_loss(y, with_temperature(score, np.exp(t))), bounds=np.log((.05, 20)), method='bounded').x))
+    y = np.asarray(label) == FAKE
+    n, m = int(y.sum()), int((~y).sum())
+    if not n or not m: raise ItemsError('a temperature needs scores of both classes')
+    target = np.where(y, (n + 1) / (n + 2), 1 / (m + 2))        # Platt's (1999): few images, however well separated, are no proof of certainty
+    def loss(t):
+        p = np.clip(with_temperature(score, np.exp(t)), 1e-12, 1 - 1e-12)
+        return -(target * np.log(p) + (1 - target) * np.log(1 - p)).mean()
+    return float(np.exp(minimize_scalar(loss, bounds=np.log((.05, 20)), method='bounded').x))
 
 # %% ../nbs/12_calibrate.ipynb #0d0f0f21
 def fold_temperature(
@@ -83,7 +88,7 @@ def choose_rule(
     if low >= high: low = high = float(np.clip(middle, high, low))
     return Rule(float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)), middle, f'validation, n {len(score)}: at most {fpr:.0%} of real photos called fake, at most {fnr:.0%} of fakes called real', gate)
 
-# %% ../nbs/12_calibrate.ipynb #9d3d1dfe
+# %% ../nbs/12_calibrate.ipynb #52fecbcc
 def calibrate(
     learn: Learner, # Its last layer is changed
     items: pd.DataFrame, # Images it has not trained on; usually the validation split
@@ -92,9 +97,8 @@ def calibrate(
     gate: Gate = Gate() # See `verdict`
 ) -> Rule: # Also kept as `learn.rule`, and the temperature as `learn.temperature`
     "Fold a temperature into the learner and choose thresholds for it"
-    score = learn.scores(items)
-    t = fit_temperature(items.label, score)
+    t = fit_temperature(items.label, learn.scores(items))
     fold_temperature(learn.model, t)
     learn.temperature = t * getattr(learn, 'temperature', 1.)
-    learn.rule = choose_rule(items.label, with_temperature(score, t), fpr, fnr, gate)
+    learn.rule = choose_rule(items.label, learn.scores(items), fpr, fnr, gate)   # scored anew: thresholds must hold for the scores that users will see
     return learn.rule

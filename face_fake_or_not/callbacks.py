@@ -20,7 +20,7 @@ from timm.utils import ModelEmaV3
 
 from .core import RunError, atomic_path
 
-# %% ../nbs/09_callbacks.ipynb #7183b3f9
+# %% ../nbs/09_callbacks.ipynb #3c9a7792
 class EMA(Callback):
     "Validate with, and end on, an exponential moving average of the weights"
     order = MixedPrecision.order + 1   # after the optimizer's step has really been taken
@@ -33,6 +33,7 @@ class EMA(Callback):
 
     def before_fit(self):
         self.off = hasattr(self.learn, 'lr_finder') or hasattr(self.learn, 'gather_preds')
+        self._back()                     # an interrupted validation may have left the average in place
         if not self.off and self.ema is None: self.ema = ModelEmaV3(self.model, self.decay, use_warmup=self.warmup, warmup_power=self.power)
 
     def after_step(self):
@@ -47,7 +48,8 @@ class EMA(Callback):
     def after_cancel_validate(self): self._back()
 
     def _back(self):
-        if not self.off: self.learn.model = self.trained
+        "The network that trains takes its place again"
+        if self.ema is not None and self.model is self.ema.module: self.learn.model = self.trained
 
     def after_fit(self):
         if not self.off: self.model.load_state_dict(self.ema.module.state_dict())

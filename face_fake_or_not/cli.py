@@ -17,7 +17,7 @@ import typer
 
 from .core import FaceFakeError, Prediction, atomic_path
 
-# %% ../nbs/20_cli.ipynb #231abb05
+# %% ../nbs/20_cli.ipynb #df04da22
 app = typer.Typer(name='face-fake-or-not', no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help='Tell photos of real faces from AI-made ones.', context_settings=dict(help_option_names=['-h', '--help']))
 
@@ -44,12 +44,15 @@ def say(
 
 def main():
     "Run the command; every expected error is one line"
+    for stream in (sys.stdout, sys.stderr):      # a name in another script must not end a batch on a terminal that cannot show it
+        if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='backslashreplace')
     try: app()
-    except (FaceFakeError, OSError, ImportError) as e:
-        if os.environ.get('FFON_DEBUG'): raise
-        say(f'error: {e}')
-        sys.exit(1)
     except KeyboardInterrupt: sys.exit(130)
+    except Exception as e:
+        if os.environ.get('FFON_DEBUG'): raise
+        expected = isinstance(e, (FaceFakeError, OSError, ImportError))
+        say(f'error: {e}' if expected else f'error: {type(e).__name__}: {e} (--debug shows where)')
+        sys.exit(1)
 
 # %% ../nbs/20_cli.ipynb #76904963
 DetectorOpt = Annotated[Optional[str], typer.Option('--detector', '-d', help='A bundle folder or a fastai export.pkl; the embedded detector by default.')]
@@ -89,7 +92,7 @@ def _in_folder(folder, files):
     if not files: raise FaceFakeError(f'{folder}: no images in this folder')
     return [str(f) for f in files]
 
-# %% ../nbs/20_cli.ipynb #734ae5c4
+# %% ../nbs/20_cli.ipynb #be5bcb3f
 def line(
     p: Prediction # One image's
 ) -> str:
@@ -110,9 +113,9 @@ def write_csv(
 ) -> int: # How many have no result
     "One row a prediction, written as they come; a file is whole or absent"
     with contextlib.ExitStack() as stack:
-        f = sys.stdout if path == '-' else open(stack.enter_context(atomic_path(path)), 'w', newline='', encoding='utf8')
+        f = sys.stdout if path == '-' else open(stack.enter_context(atomic_path(path)), 'w', newline='', encoding='utf8', errors='backslashreplace')
         if path != '-': stack.enter_context(f)
-        w = csv.DictWriter(f, list(Prediction().row()))
+        w = csv.DictWriter(f, list(Prediction().row()), lineterminator='\n')
         w.writeheader()
         return sum(_write(w, p) for p in predictions)
 
@@ -145,7 +148,7 @@ def _show(p, as_json):
     else: print(line(p), flush=True)
     return int(p.error is not None)
 
-# %% ../nbs/20_cli.ipynb #217dfcf8
+# %% ../nbs/20_cli.ipynb #df26aae0
 def results_text(
     table # `Evaluation.table`
 ) -> str: # Aligned columns
@@ -158,8 +161,10 @@ def results_text(
 
 def _print_evaluation(ev):
     "What an evaluation found, on standard output"
+    from face_fake_or_not.evaluate import by_class
     print(f'{ev.name}: n = {len(ev.scores)}, threshold {ev.threshold:.3f}, 95 % intervals')
     print(results_text(ev.table))
+    print(by_class(ev.scores, ev.threshold).round(3).to_string(index=False))
     if 'mean_pair_auc' in (d := ev.to_dict()): print('mean AUC of the fair pairs: {auc:.3f} ({lo:.3f}-{hi:.3f})'.format(**d['mean_pair_auc']))
 
 @contextlib.contextmanager
@@ -213,12 +218,14 @@ def evaluate(
     if out: ev.save(out) if out.suffix != '.json' else _write_figures(ev, out)
     _print_evaluation(ev)
 
-# %% ../nbs/20_cli.ipynb #b8f27183
+# %% ../nbs/20_cli.ipynb #bbeadd87
 def _of_split(folder, split):
     "The items to judge"
     from face_fake_or_not.items import face_items
     items = face_items(folder)
-    if split == 'all' or (items.split == '').all(): return items
+    if split == 'all' or (items.split == '').all():
+        say(f'{folder}: every image is judged; if the detector was trained on some of them, judge its run folder instead, which knows the splits')
+        return items
     if split not in set(items.split): raise FaceFakeError(f'{folder}: no split {split!r}, there are {", ".join(sorted(set(items.split)))}')
     return items[items.split == split]
 

@@ -6,12 +6,12 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/core.html.md"""
 
 # %% auto #0
 __all__ = ['FAKE', 'REAL', 'VOCAB', 'VERDICTS', 'FAKE_NAMES', 'REAL_NAMES', 'label_of', 'FaceFakeError', 'ItemsError',
-           'ImageError', 'WeightsError', 'BundleError', 'TrustError', 'RunError', 'Prediction', 'atomic_path',
-           'atomic_dir', 'write_json', 'read_json', 'file_sha256', 'seed_everything', 'need']
+           'ImageError', 'WeightsError', 'BundleError', 'TrustError', 'RunError', 'Prediction', 'known_keys',
+           'atomic_path', 'atomic_dir', 'write_json', 'read_json', 'file_sha256', 'seed_everything', 'need']
 
-# %% ../nbs/00_core.ipynb #8332cacf
+# %% ../nbs/00_core.ipynb #e2ae43bc
 import contextlib, hashlib, importlib, json, os, random, shutil, tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 # %% ../nbs/00_core.ipynb #c846bd5e
@@ -64,6 +64,17 @@ class Prediction:
         "The columns of a results table, in their fixed order"
         return dict(path=self.path, score=self.score, label=self.label, verdict=self.verdict, reasons='; '.join(self.reasons),
                     faces=json.dumps(self.faces), error=self.error)
+
+# %% ../nbs/00_core.ipynb #76a634c6
+def known_keys(
+    cls, # A data class
+    d: dict, # What was read for it
+    error: type[FaceFakeError] # Raised where `d` has keys that `cls` lacks
+) -> dict: # `d`
+    "Check that `d` holds settings of `cls` alone"
+    unknown = set(d) - {f.name for f in fields(cls)}
+    if unknown: raise error(f'unknown {cls.__name__.lower()} settings: {", ".join(sorted(unknown))}; a newer version may be needed')
+    return d
 
 # %% ../nbs/00_core.ipynb #38687335
 @contextlib.contextmanager

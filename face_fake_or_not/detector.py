@@ -7,8 +7,8 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/detector.html.md"""
 # %% auto #0
 __all__ = ['FORMAT', 'EMBEDDED', 'Judge', 'BaseDetector', 'read_bundle', 'Detector', 'FastaiDetector', 'load_detector']
 
-# %% ../nbs/17_detector.ipynb #4c919807
-import os, time
+# %% ../nbs/17_detector.ipynb #cf147670
+import hashlib, io, os, time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -20,7 +20,7 @@ from .core import FAKE, REAL, VOCAB, BundleError, ImageError, Prediction, TrustE
 from .image import Spec, fit, image_facts, open_image, to_rgb
 from .verdict import Rule, judge, label_for
 
-# %% ../nbs/17_detector.ipynb #d5da4159
+# %% ../nbs/17_detector.ipynb #b617f1b8
 def _path_of(source): return str(source) if isinstance(source, (str, os.PathLike)) else None
 
 class Judge:
@@ -52,8 +52,9 @@ class Judge:
         "The prediction for one source"
         seconds = time.perf_counter() - start
         if error: return Prediction(path=_path_of(source), error=error, seconds=seconds)
+        if score != score: return Prediction(path=_path_of(source), facts=facts, error=f'{_path_of(source) or "image"}: the network gave no number', seconds=seconds)
         verdict, reasons = judge(score, facts, self.rule)
-        return Prediction(label_for(score), score, verdict, reasons, [], facts, _path_of(source), None, seconds)
+        return Prediction(label_for(score, self.rule), score, verdict, reasons, [], facts, _path_of(source), None, seconds)
 
 # %% ../nbs/17_detector.ipynb #e509b89d
 class BaseDetector(Judge):
@@ -93,7 +94,7 @@ class BaseDetector(Judge):
         paths = items['path'].tolist() if hasattr(items, 'columns') else items
         return np.array([np.nan if p.score is None else p.score for p in self.iter_predict(paths)])
 
-# %% ../nbs/17_detector.ipynb #cc55fe81
+# %% ../nbs/17_detector.ipynb #ed94cbac
 FORMAT = 1   # the newest bundle format this version understands
 EMBEDDED = Path(__file__).parent/'embedded' if '__file__' in globals() else Path('../face_fake_or_not/embedded')
 
@@ -107,9 +108,9 @@ def read_bundle(
     except ValueError as e: raise BundleError(f'{path}/detector.json is damaged ({e})') from e
     missing = {'format', 'vocab', 'spec', 'rule', 'sha256'} - set(info)
     if missing: raise BundleError(f'{path}/detector.json lacks {", ".join(sorted(missing))}')
-    if info['format'] > FORMAT: raise BundleError(f'{path}: format {info["format"]} is newer than this version understands ({FORMAT}); upgrade face_fake_or_not')
+    if not isinstance(info['format'], int) or info['format'] > FORMAT: raise BundleError(f'{path}: format {info["format"]} is newer than this version understands ({FORMAT}); upgrade face_fake_or_not')
     if sorted(info['vocab']) != sorted(VOCAB): raise BundleError(f'{path}: labels {info["vocab"]}, expected {list(VOCAB)}')
-    for name in ('model.onnx',): _check_hash(path/name, info['sha256'].get(name))
+    _check_hash(path/'model.onnx', info['sha256'].get('model.onnx'))
     return info
 
 def _check_hash(file, want):
@@ -145,14 +146,17 @@ def _session(file, providers, threads):
     try: return ort.InferenceSession(str(file), options, providers=providers)
     except Exception as e: raise BundleError(f'{file}: ONNX Runtime cannot load it ({type(e).__name__}: {e})') from e
 
-# %% ../nbs/17_detector.ipynb #016bc81b
+# %% ../nbs/17_detector.ipynb #4380b41b
 def _trusted(path, trust, sha256):
-    "Raise unless somebody vouched for the pickle"
+    "The bytes of a file that somebody vouched for, or a `TrustError`"
     if sha256 is not None:
-        got = file_sha256(path)
-        if got != sha256.lower(): raise TrustError(f'{path}: its sha256 is {got}, not the {sha256} you gave; it was not loaded')
-    elif trust is not True:
+        raw = path.read_bytes()          # hashed and loaded from the same bytes, so nobody can change the file in between
+        got = hashlib.sha256(raw).hexdigest()
+        if got == sha256.lower(): return raw
+        raise TrustError(f'{path}: its sha256 is {got}, not the {sha256} you gave; it was not loaded')
+    if trust is not True:
         raise TrustError(f'{path}: a pickle can run any program when it is loaded. If you made it or trust who did, say trust=True (--trust), or give its sha256 (--sha256); a bundle folder needs neither')
+    return path.read_bytes()
 
 def _label_map(vocab, labels):
     "Position of 'fake' in a vocab by name"
@@ -163,15 +167,15 @@ def _label_map(vocab, labels):
 class FastaiDetector(BaseDetector):
     "A fastai `export.pkl`, run by fastai"
     def __init__(self,
-        path: str | Path, # The pickle
+        raw: bytes, # The pickle
         labels: dict | None = None # What its labels mean, where their names do not say
     ):
         import warnings
         learner = need('fastai.vision.all', 'an export.pkl')
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')      # fastai warns of every pickle; trust was asked for above
-            self.learn = learner.load_learner(path)
-        self.rule, self.fake, self.path = getattr(self.learn, 'rule', Rule()), _label_map(list(self.learn.dls.vocab), labels), Path(path)
+            self.learn = learner.load_learner(io.BytesIO(raw))
+        self.rule, self.fake = getattr(self.learn, 'rule', Rule()), _label_map(list(self.learn.dls.vocab), labels)
 
     def _prepare(self, source):
         "An upright RGB photo; the learner's own transforms do the rest"
@@ -184,9 +188,9 @@ class FastaiDetector(BaseDetector):
         dl = self.learn.dls.test_dl(images, num_workers=0, bs=len(images))
         with self.learn.no_bar(): return self.learn.get_preds(dl=dl)[0][:, self.fake].numpy()
 
-    def __repr__(self): return f'FastaiDetector({str(self.path)!r})'
+    def __repr__(self): return f'FastaiDetector({list(self.learn.dls.vocab)})'
 
-# %% ../nbs/17_detector.ipynb #e68a3f1a
+# %% ../nbs/17_detector.ipynb #50e1cd9b
 def load_detector(
     source: str | Path | None = None, # A bundle's folder or a fastai export.pkl; None: the detector inside this package
     trust: bool = False, # Unpickle `export.pkl`, whatever it does
@@ -202,5 +206,4 @@ def load_detector(
         if sha256: _trusted(path/'detector.json', False, sha256)
         return Detector(path, providers, threads)
     if path.suffix not in ('.pkl', '.pickle', '.pth'): raise BundleError(f'{path}: is neither a bundle folder nor a fastai export.pkl')
-    _trusted(path, trust, sha256)
-    return FastaiDetector(path, labels)
+    return FastaiDetector(_trusted(path, trust, sha256), labels)

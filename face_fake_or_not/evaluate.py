@@ -7,9 +7,9 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/evaluate.html.md"""
 # %% auto #0
 __all__ = ['resample_counts', 'weighted_auc', 'interval', 'rate', 'figures', 'by_class', 'domain_rows', 'pair_rows',
            'results_table', 'mean_pair_auc', 'Evaluation', 'evaluate', 'plot_roc', 'plot_confusion', 'plot_history',
-           'plot_mistakes', 'plot_domains', 'figure']
+           'plot_mistakes', 'plot_domains', 'figure', 'mistakes_figure']
 
-# %% ../nbs/11_evaluate.ipynb #62365e79
+# %% ../nbs/11_evaluate.ipynb #0130bdd2
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, r
 
 from .core import FAKE, REAL, ItemsError, atomic_path, write_json
 from .image import open_image, to_rgb
+from .items import pair_items, read_pairs
 
 # %% ../nbs/11_evaluate.ipynb #c5fa78ee
 def resample_counts(
@@ -100,25 +101,20 @@ def by_class(
     p, r, f, n = precision_recall_fscore_support(df.label, np.where(df.score > threshold, FAKE, REAL), labels=[FAKE, REAL], zero_division=0)
     return pd.DataFrame(dict(label=[FAKE, REAL], precision=p, recall=r, f1=f, n=n))
 
-# %% ../nbs/11_evaluate.ipynb #450cede1
+# %% ../nbs/11_evaluate.ipynb #586dccfe
 def domain_rows(df, threshold, n_boot):
-    "A row a domain: with both classes by itself, fakes against all reals, reals by the share called fake"
+    "A row a domain and class: fakes against all reals, reals by the share called fake; a domain with both classes has one more, by itself"
     rows, reals = [], df[df.label == REAL]
-    for domain, d in df.groupby('domain'):
-        kind = 'both' if d.label.nunique() == 2 else d.label.iloc[0]
+    for (domain, label), d in df.groupby(['domain', 'label']):
         own = figures(d, threshold, n_boot)
-        if kind == FAKE: own.update({k: v for k, v in figures(pd.concat([d, reals]), threshold, n_boot).items() if k.startswith('auc')})
-        if kind != 'both': own.update(balanced=np.nan)
-        rows.append(dict(kind=kind, name=domain, **own))
-    return rows
+        if label == FAKE: own.update({k: v for k, v in figures(pd.concat([d, reals]), threshold, n_boot).items() if k.startswith('auc')})
+        rows.append(dict(kind=label, name=domain, **own))
+    both = [dict(kind='both', name=domain, **figures(d, threshold, n_boot)) for domain, d in df.groupby('domain') if d.label.nunique() == 2]
+    return both + rows
 
 def pair_rows(df, pairs, threshold, n_boot):
-    "A row a fair pair, and their mean"
-    rows = []
-    for p in pairs.itertuples():
-        d = df[((df.label == FAKE) & (df.domain == p.fake)) | ((df.label == REAL) & (df.domain == p.real))]
-        if d.label.nunique() == 2: rows.append(dict(kind='pair', name=f'{p.fake} / {p.real}', **figures(d, threshold, n_boot)))
-    return rows
+    "A row a fair pair"
+    return [dict(kind='pair', name=f'{p.fake} / {p.real}', **figures(pair_items(df, p), threshold, n_boot)) for p in pairs.itertuples()]
 
 def results_table(
     df: pd.DataFrame, # path, label, domain, group, score
@@ -131,14 +127,14 @@ def results_table(
     if pairs is not None: rows += pair_rows(df, pairs, threshold, n_boot)
     return pd.DataFrame(rows + domain_rows(df, threshold, n_boot))
 
-# %% ../nbs/11_evaluate.ipynb #c236a5e9
+# %% ../nbs/11_evaluate.ipynb #3d1b8010
 def mean_pair_auc(
     df: pd.DataFrame, # label, domain, group, score
     pairs: pd.DataFrame, # Columns fake, real
     n_boot: int = 1000 # Resamples
 ) -> tuple[float, float, float]: # Mean AUC over the pairs, and its interval
     "The mean AUC of the fair pairs: the figure that file sizes and sources cannot lift"
-    sets = [df[((df.label == FAKE) & (df.domain == p.fake)) | ((df.label == REAL) & (df.domain == p.real))] for p in pairs.itertuples()]
+    sets = [pair_items(df, p) for p in pairs.itertuples()]
     sets = [d for d in sets if d.label.nunique() == 2]
     if not sets: raise ItemsError('none of the pairs has both of its domains among these items')
     boots = [weighted_auc(d.label == FAKE, d.score, resample_counts(d.group, n_boot, i)) for i, d in enumerate(sets)]
@@ -174,7 +170,7 @@ class Evaluation:
         if self.pairs is not None and (self.table.kind == 'pair').any(): out['mean_pair_auc'] = dict(zip(('auc', 'lo', 'hi'), mean_pair_auc(self.scores, self.pairs)))
         return out
 
-# %% ../nbs/11_evaluate.ipynb #31d84112
+# %% ../nbs/11_evaluate.ipynb #c0ecf1af
 def evaluate(
     model, # A learner, a detector, or None where `items` already has a score column
     items: pd.DataFrame, # The manifest of what to judge on
@@ -186,18 +182,19 @@ def evaluate(
     "Score `items` and say what the model is worth, per domain, per pair and combined"
     if items.empty: raise ItemsError('no items to evaluate: is the split you filtered for empty?')
     df = items.reset_index(drop=True)
+    for c in ('path', 'domain', 'split', 'group'): df[c] = df[c].fillna('') if c in df else ''    # a table of scores from elsewhere may lack them
     if model is not None: df = df.assign(score=np.asarray(model.scores(df), float))
     if 'score' not in df: raise ItemsError(f'no model, and no score column among {", ".join(df.columns)}')
     bad = df.score.isna()
     if bad.any(): raise ItemsError(f'{int(bad.sum())} images have no score, first: {df.path[bad].iloc[0]}; run face_items(check=True) to leave unreadable ones out')
-    if isinstance(pairs, (str, Path)): pairs = pd.read_csv(pairs)
+    pairs = read_pairs(pairs, df)
     return Evaluation(df, results_table(df, pairs, threshold, n_boot), threshold, pairs, getattr(model, 'history', None), name)
 
-# %% ../nbs/11_evaluate.ipynb #4aac72ec
+# %% ../nbs/11_evaluate.ipynb #98a50361
 def plot_roc(ev, ax):
     "ROC curves of everything and of each fair pair"
     sets = [('combined', ev.scores)]
-    for p in [] if ev.pairs is None else ev.pairs.itertuples(): sets.append((f'{p.fake} / {p.real}', ev.scores[ev.scores.domain.isin([p.fake, p.real])]))
+    for p in [] if ev.pairs is None else ev.pairs.itertuples(): sets.append((f'{p.fake} / {p.real}', pair_items(ev.scores, p)))
     for name, d in sets:
         if d.label.nunique() < 2: continue
         fpr, tpr, _ = roc_curve(d.label == FAKE, d.score)
@@ -225,12 +222,12 @@ def plot_mistakes(ev, axs):
     for ax, m in zip(axs, ev.mistakes(len(axs)).itertuples()):
         ax.imshow(to_rgb(open_image(m.path))); ax.set_title(f'{m.domain}\nis {m.label}, P(fake) {m.score:.2f}', fontsize=7)
 
-# %% ../nbs/11_evaluate.ipynb #32c6bba7
+# %% ../nbs/11_evaluate.ipynb #e50bf311
 def plot_domains(ev, ax):
     "Share called fake in each domain, with its interval"
     t = ev.table[ev.table.kind.isin([FAKE, REAL])].sort_values(['kind', 'called_fake'])
     colours = t.kind.map({FAKE: 'tab:red', REAL: 'tab:blue'})
-    ax.barh(t.name, t.called_fake, color=colours, xerr=[(t.called_fake - t.called_lo).clip(0), (t.called_hi - t.called_fake).clip(0)])
+    ax.barh(t.name + np.where(t.name.duplicated(keep=False), ' (' + t.kind + ')', ''), t.called_fake, color=colours, xerr=[(t.called_fake - t.called_lo).clip(0), (t.called_hi - t.called_fake).clip(0)])
     ax.set(xlim=(0, 1), title=f'Called fake at {ev.threshold:.2f} (red: fakes)'); ax.tick_params(labelsize=7)
 
 def figure(
@@ -243,13 +240,24 @@ def figure(
     for f, ax in zip(panels, axs): f(ev, ax)
     return fig
 
-# %% ../nbs/11_evaluate.ipynb #4402b424
+def mistakes_figure(
+    ev: Evaluation, # What to draw; its images must still be there
+    rows: int = 2 # Of six photos
+): # A matplotlib figure
+    "The most confident mistakes as thumbnails"
+    import matplotlib.pyplot as plt
+    fig, axs = plt.subplots(rows, 6, figsize=(13, 2.5*rows), layout='constrained')
+    plot_mistakes(ev, axs.ravel())
+    return fig
+
+# %% ../nbs/11_evaluate.ipynb #ca1979d2
 @patch
 def show(self: Evaluation):
-    "The table and the picture, in a notebook"
+    "Tables, picture and the most confident mistakes, in a notebook"
     from IPython.display import display
-    display(self.table.round(3))
+    display(self.table.round(3), by_class(self.scores, self.threshold).round(3))
     figure(self)
+    if all(Path(p).is_file() for p in self.mistakes(6).path): mistakes_figure(self, 1)
 
 @patch
 def save(self: Evaluation,
@@ -257,15 +265,11 @@ def save(self: Evaluation,
     thumbnails: bool = True # Also draw the most confident mistakes, from the images themselves
 ) -> Path: # The JSON
     "Write evaluation.json, table.csv, scores.csv and plots"
-    import matplotlib.pyplot as plt
     folder = Path(folder)
     for name, d in (('table', self.table), ('scores', self.scores)):
         with atomic_path(folder/f'{name}.csv') as tmp: d.to_csv(tmp, index=False)
     _save_figure(figure(self), folder/'evaluation.png')
-    if thumbnails and len(self.mistakes(12)):
-        fig, axs = plt.subplots(2, 6, figsize=(13, 5), layout='constrained')
-        plot_mistakes(self, axs.ravel())
-        _save_figure(fig, folder/'mistakes.png')
+    if thumbnails and len(self.mistakes(12)): _save_figure(mistakes_figure(self), folder/'mistakes.png')
     return write_json(folder/'evaluation.json', self.to_dict())
 
 def _save_figure(fig, path):

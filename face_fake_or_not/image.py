@@ -8,9 +8,9 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/image.html.md"""
 __all__ = ['MAX_PIXELS', 'MAX_BYTES', 'FORMATS', 'SUFFIXES', 'open_image', 'to_rgb', 'Spec', 'native_short', 'scale_short',
            'crop_at', 'resave', 'fit', 'prepare', 'jpeg_quality', 'image_facts']
 
-# %% ../nbs/01_image.ipynb #d1c6268d
+# %% ../nbs/01_image.ipynb #7416758a
 import io, os, warnings
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 # Pillow knows a format only once its plugin is imported; importing all forty of them would slow every start
 from PIL import AvifImagePlugin, BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, PpmImagePlugin, TiffImagePlugin, WebPImagePlugin
 
-from .core import ImageError
+from .core import ImageError, known_keys
 
 # %% ../nbs/01_image.ipynb #728eb81e
 MAX_PIXELS = 100_000_000   # a 100-megapixel camera's photo still opens; about 300 MB once decoded
@@ -40,7 +40,7 @@ def _bytes_of(source):
 
 def _name(source): return str(source) if isinstance(source, (str, os.PathLike)) else 'image'
 
-# %% ../nbs/01_image.ipynb #37672627
+# %% ../nbs/01_image.ipynb #81f79308
 def open_image(
     source # Path, bytes, PIL image, or array (height x width [x 1, 3 or 4], uint8 or 0-1 float)
 ) -> Image.Image: # The undecoded Pillow image, its declared size within `MAX_PIXELS`
@@ -49,9 +49,13 @@ def open_image(
     elif isinstance(source, np.ndarray): im = _from_array(source)
     elif isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview)): im = _open_file(source)
     else: raise ImageError(f'expected a path, bytes, a PIL image or an array, got {type(source).__name__}')
-    w, h = im.size
-    if w * h > MAX_PIXELS: raise ImageError(f'{_name(source)}: {w} x {h} pixels is over the limit of {MAX_PIXELS/1e6:.0f} megapixels')
+    _check_size(*im.size, _name(source))
     return im
+
+def _check_size(w, h, name):
+    "Refuse what is too large to decode and what is too narrow to be a photo"
+    if w * h > MAX_PIXELS: raise ImageError(f'{name}: {w} x {h} pixels is over the limit of {MAX_PIXELS/1e6:.0f} megapixels')
+    if min(w, h) * 200 < max(w, h) or not w * h: raise ImageError(f'{name}: {w} x {h} pixels is a strip, not a photo')
 
 def _open_file(source):
     try:
@@ -75,7 +79,7 @@ def _from_array(a):
     elif a.dtype != np.uint8: raise ImageError(f'an array of {a.dtype} is ambiguous: give uint8 (0-255) or float (0-1)')
     return Image.fromarray(a.astype(np.uint8))
 
-# %% ../nbs/01_image.ipynb #41c422be
+# %% ../nbs/01_image.ipynb #488753e6
 def to_rgb(
     im: Image.Image # Any Pillow image
 ) -> Image.Image: # Upright, 8-bit RGB
@@ -96,13 +100,15 @@ def _over_white(im):
     return Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im).convert('RGB')
 
 def _from_high_bits(im):
-    "16-bit, 32-bit and float greys to 8 bits: 16-bit files span 0-65535, floats 0-1 or 0-255"
-    a = np.asarray(im).astype(np.float32)
-    if im.mode == 'F': a = a * 255 if np.nanmax(a) <= 1 else a
-    else: a = a / 257
-    return Image.fromarray(np.nan_to_num(a).clip(0, 255).round().astype(np.uint8)).convert('RGB')
+    "16-bit, 32-bit and float greys to 8 bits, by the range of their values"
+    a = np.nan_to_num(np.asarray(im).astype(np.float32))
+    top = a.max()
+    if a.min() < 0 or top > 65535: raise ImageError(f'its values reach from {a.min():g} to {top:g}: expected 0-1, 0-255 or 0-65535')
+    if im.mode.startswith('I;16') or top > 255: a = a / 257
+    elif im.mode == 'F' and top <= 1: a = a * 255
+    return Image.fromarray(a.round().astype(np.uint8)).convert('RGB')
 
-# %% ../nbs/01_image.ipynb #890ebb91
+# %% ../nbs/01_image.ipynb #845d7aa8
 @dataclass(frozen=True)
 class Spec:
     "What pixels a network sees"
@@ -131,9 +137,7 @@ class Spec:
     @classmethod
     def from_dict(cls, d: dict):
         "The spec in `d`; an unknown key is an error, because ignoring it would change the pixels"
-        unknown = set(d) - {f.name for f in fields(cls)}
-        if unknown: raise ImageError(f'unknown preprocessing settings: {", ".join(sorted(unknown))}; a newer version may be needed')
-        return cls(**d)
+        return cls(**known_keys(cls, d, ImageError))
 
 # %% ../nbs/01_image.ipynb #b9912417
 def native_short(
@@ -164,7 +168,7 @@ def crop_at(
     x, y = int((im.width - size) * fx), int((im.height - size) * fy)
     return im.crop((x, y, x + size, y + size))
 
-# %% ../nbs/01_image.ipynb #8ecf2504
+# %% ../nbs/01_image.ipynb #8774650b
 def resave(
     im: Image.Image, # An RGB image
     quality: int, # 1 to 95
@@ -180,7 +184,6 @@ def fit(
     spec: Spec # The preprocessing
 ) -> Image.Image: # `spec.size` x `spec.size`
     "The square of `im` that the network sees"
-    if min(im.size) * 200 < max(im.size): raise ImageError(f'{im.width} x {im.height} pixels is a strip, not a photo')
     if spec.policy == 'resize': im = scale_short(crop_at(im, min(im.size)), spec.size, Image.Resampling.BILINEAR)
     else: im = crop_at(scale_short(im, native_short(min(im.size), spec)), spec.size)
     return im if spec.codec is None else resave(im, spec.codec)

@@ -8,8 +8,8 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/recipes.html.md"""
 __all__ = ['RECIPES', 'QUICK', 'Recipe', 'get_recipe', 'recipe_learner', 'Run', 'judged_split', 'finish_run', 'run_recipe',
            'export_run', 'embedded_weights', 'quickstart']
 
-# %% ../nbs/18_recipes.ipynb #4d74232c
-import shutil
+# %% ../nbs/18_recipes.ipynb #e4be9c59
+import shutil, warnings
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
@@ -26,12 +26,12 @@ from .detector import EMBEDDED
 from .evaluate import Evaluation, evaluate
 from .export import export_bundle, rebuild_learner
 from .image import Spec
-from .items import face_items, save_items, split_items
+from .items import face_items, read_pairs, save_items, split_items
 from .learner import face_learner
 from .schedule import SEED_002, Phase
 from .sources import synthetic_sample
 
-# %% ../nbs/18_recipes.ipynb #93e9e284
+# %% ../nbs/18_recipes.ipynb #b0cc2f4f
 @dataclass(frozen=True)
 class Recipe:
     "How to train a detector"
@@ -49,6 +49,7 @@ class Recipe:
     smoothing: float = 0.02    # Label smoothing
     fpr: float = 0.05          # Share of real validation photos that may be called fake
     fnr: float = 0.10          # Share of fake ones that may be called real
+    flip: bool = True          # Average the logits with those of the mirror image, at the price of a second pass
     seed: int = 0              # Of everything random
 
     def to_dict(self) -> dict:
@@ -60,17 +61,19 @@ class Recipe:
         "The recipe in `d`; an unknown key is an error"
         unknown = set(d) - {f.name for f in fields(cls)}
         if unknown: raise RunError(f'unknown recipe settings: {", ".join(sorted(unknown))}')
-        return cls(**{**d, 'spec': Spec.from_dict(d['spec']), 'phases': tuple(Phase(**p) for p in d['phases'])})
+        d = dict(d)
+        if 'spec' in d: d['spec'] = Spec.from_dict(d['spec'])
+        try: return cls(**d | (dict(phases=tuple(Phase(**p) for p in d['phases'])) if 'phases' in d else {}))
+        except TypeError as e: raise RunError(f'a recipe setting is not understood: {e}') from e
 
-# %% ../nbs/18_recipes.ipynb #27e6b8f1
+# %% ../nbs/18_recipes.ipynb #0a7f392b
 @patch
 def scaled(self: Recipe,
     epochs: int | None = None, # Of the last phase
     size: int | None = None, # Side of the square the network sees, pixels
     arch: str | None = None, # Backbone
     bs: int | None = None # Batch size
-) -> Recipe: # What is None stays
-
+):
     "The recipe with other epochs in its last phase, another size, backbone or batch size"
     phases = self.phases if epochs is None else self.phases[:-1] + (replace(self.phases[-1], epochs=epochs),)
     return replace(self, phases=phases, spec=_resized(self.spec, size), arch=arch or self.arch, bs=bs or self.bs)
@@ -95,7 +98,7 @@ def get_recipe(
     if Path(name).suffix == '.json' and Path(name).is_file(): return Recipe.from_dict(read_json(name))
     raise RunError(f'no recipe {name!r}: there are {", ".join(RECIPES)}, or give a JSON file')
 
-# %% ../nbs/18_recipes.ipynb #52128b08
+# %% ../nbs/18_recipes.ipynb #28ce346f
 def recipe_learner(
     recipe: Recipe, # How to train
     items: pd.DataFrame, # The manifest, with splits
@@ -111,16 +114,19 @@ def recipe_learner(
     loss = LabelSmoothingCrossEntropy(recipe.smoothing) if recipe.smoothing else None
     return face_learner(dls, None if weights else recipe.arch, recipe.head, pretrained, weights, recipe.drop, loss_func=loss, path=Path(path))
 
-def _start(out, overwrite):
-    "An empty run folder"
+def _start(out, overwrite, items=None):
+    "An empty run folder; nothing but an earlier run is ever removed, and never one that holds the images"
     out = Path(out)
-    if (out/'recipe.json').exists():
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if not (out/'run.json').is_file(): raise RunError(f'{out} is not empty and holds no run: give another folder')
         if not overwrite: raise RunError(f'{out} already holds a run: give another folder, or overwrite=True (--overwrite)')
+        inside = [] if items is None else [p for p in items.path if Path(p).resolve().is_relative_to(out.resolve())]
+        if inside: raise RunError(f'{out} holds images to train on, such as {inside[0]}: give another folder')
         shutil.rmtree(out)
     out.mkdir(parents=True, exist_ok=True)
     return out
 
-# %% ../nbs/18_recipes.ipynb #b417d352
+# %% ../nbs/18_recipes.ipynb #325e4893
 @dataclass
 class Run:
     "What a training left behind"
@@ -143,8 +149,10 @@ def finish_run(
     notes: dict | None = None # For detector.json and the card
 ) -> Run:
     "Calibrate on valid, evaluate on test, write plots and the bundle"
+    learn.model.flip = recipe.flip
     rule = calibrate(learn, items[items.split == 'valid'], recipe.fpr, recipe.fnr)
     split, out = judged_split(items), Path(learn.path)
+    if split != 'test': warnings.warn('no test split with both classes: the figures are of the validation split, which also chose the epoch and the thresholds')
     ev = evaluate(learn, items[items.split == split], pairs, rule.balanced, name=recipe.name)
     ev.save(out/'evaluation')
     shutil.copyfile(out/'evaluation'/'evaluation.json', out/'evaluation.json')
@@ -152,6 +160,7 @@ def finish_run(
     shutil.copyfile(bundle/'export.pkl', out/'export.pkl')
     return Run(out, learn, ev, bundle)
 
+# %% ../nbs/18_recipes.ipynb #2186f943
 def run_recipe(
     recipe: str | Path | Recipe, # A name, a JSON file or a recipe
     items: pd.DataFrame, # The manifest
@@ -164,17 +173,22 @@ def run_recipe(
     notes: dict | None = None # For detector.json and the card
 ) -> Run:
     "Train, calibrate, evaluate and export as a recipe says"
-    recipe, out = get_recipe(recipe), _start(out, overwrite)
-    items = split_items(items, seed=recipe.seed)
+    recipe, items = get_recipe(recipe), split_items(items)
+    return _train(recipe, items, _start(out, overwrite, items), pairs, weights, pretrained, num_workers, notes or {})
+
+def _train(recipe, items, out, pairs, weights, pretrained, num_workers, notes):
+    "A run in the folder `out`"
+    pairs = read_pairs(pairs, items)
     learn = recipe_learner(recipe, items, pairs, weights, pretrained, out, num_workers)
     save_items(items, out/'items.csv')
     if pairs is not None: pairs.to_csv(out/'pairs.csv', index=False)
-    write_json(out/'run.json', dict(meta=learn.meta, notes=notes or {}))
     write_json(out/'recipe.json', recipe.to_dict())
+    write_json(out/'run.json', dict(meta=learn.meta, notes=notes, best=None))
     learn.fit_progressive(recipe.phases, ema=recipe.ema)
+    write_json(out/'run.json', dict(meta=learn.meta, notes=notes, best=learn.best))
     return finish_run(learn, items, recipe, pairs, notes)
 
-# %% ../nbs/18_recipes.ipynb #4a1a9bd0
+# %% ../nbs/18_recipes.ipynb #99c4dc0e
 def export_run(
     path: str | Path, # A run folder
     num_workers: int | None = None # Processes that load images
@@ -184,14 +198,16 @@ def export_run(
     for name in ('recipe.json', 'run.json', 'items.csv', 'models/best.pth'):
         if not (path/name).is_file(): raise RunError(f'{path}: no {name}, so no training was finished here')
     recipe, run, items = get_recipe(path/'recipe.json'), read_json(path/'run.json'), face_items(csv=path/'items.csv')
+    if not run.get('best'): raise RunError(f'{path}: the training did not reach its end; train again')
     dls = face_dataloaders(items, spec=recipe.spec, bs=recipe.bs, num_workers=num_workers)
     learn = rebuild_learner(run['meta'], dls, path)
     learn.model.load_state_dict(torch.load(path/'models'/'best.pth', weights_only=True))
+    learn.best = run['best']
     if (path/'history.csv').is_file(): learn.history = pd.read_csv(path/'history.csv')
     pairs = pd.read_csv(path/'pairs.csv') if (path/'pairs.csv').is_file() else None
     return finish_run(learn, items, recipe, pairs, run['notes'])
 
-# %% ../nbs/18_recipes.ipynb #d0031f47
+# %% ../nbs/18_recipes.ipynb #c00690b1
 QUICK = Recipe('quickstart', spec=Spec(96, 'native', 128), delivery=dict(p_scale=0., p_save=.3), bs=32, ema=None, smoothing=0.,
                phases=(Phase('head', 1, 1e-2, 'head'), Phase('last', 1, 3e-3, 'last'), Phase('all', 2, 2e-3, spread=5)))
 
@@ -207,11 +223,12 @@ def embedded_weights(
 
 def quickstart(
     out: str | Path = 'runs/quickstart', # The run folder
-    n: int = 100, # Drawn images of each of four domains
-    overwrite: bool = True # Replace an earlier quickstart
-) -> Run:
-    "Draw faces, train, calibrate, evaluate, export and predict: the whole path in minutes, on synthetic data"
-    out = _start(out, overwrite)
+    n: int = 100 # Drawn images of each of four domains
+) -> Run: # An earlier quickstart in `out` is replaced, any other run is not
+    "Draw faces, train, calibrate, evaluate and export: the whole path in minutes, on synthetic data"
+    out = Path(out)
+    earlier = (out/'run.json').is_file() and read_json(out/'run.json')['notes'].get('synthetic')
+    out = _start(out, bool(earlier))
     items = face_items(synthetic_sample(out/'synthetic', n=n))
-    run = run_recipe(QUICK, items, out, weights=embedded_weights(out/'weights'), notes=dict(data_licences='drawn by the package; synthetic, says nothing about real photos', synthetic=True))
-    return run
+    notes = dict(data_licences='drawn by the package; synthetic, says nothing about real photos', synthetic=True)
+    return _train(QUICK, items, out, None, embedded_weights(out/'weights'), True, None, notes)

@@ -7,11 +7,12 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/schedule.html.md"""
 # %% auto #0
 __all__ = ['SEED_002', 'Phase', 'freeze_for']
 
-# %% ../nbs/10_schedule.ipynb #d38d23e4
+# %% ../nbs/10_schedule.ipynb #6f12d790
 from dataclasses import dataclass
 
 import pandas as pd
 from fastai.callback import schedule   # gives Learner its fit_one_cycle
+from fastai.callback.tracker import TerminateOnNaNCallback
 from fastai.learner import Learner
 from fastcore.basics import patch
 
@@ -46,7 +47,7 @@ def freeze_for(
     if n > len(learn.splitter(learn.model)): raise RunError(f'{n} groups were asked for, the network has {len(learn.splitter(learn.model))}')
     learn.freeze_to(-n)
 
-# %% ../nbs/10_schedule.ipynb #801d9534
+# %% ../nbs/10_schedule.ipynb #cdcd3930
 def _lr(phase):
     "fastai spreads a slice geometrically over the groups"
     return phase.lr if phase.spread == 1 else slice(phase.lr / phase.spread, phase.lr)
@@ -60,12 +61,13 @@ def fit_progressive(self: Learner,
 ) -> pd.DataFrame: # The history, also at `<path>/history.csv`; `.best` of the learner says which epoch it ended on
     "Train in phases and end with the weights of the best epoch of all phases"
     best, log = BestModel(monitor), RunLog()
-    span = [best, log] + ([] if ema is None else [EMA(ema)])
+    span = [best, log, TerminateOnNaNCallback()] + ([] if ema is None else [EMA(ema)])
     for phase in phases:
         if phase.epochs == 0: continue
         freeze_for(self, phase.train)
         self.phase = phase.name
         self.fit_one_cycle(phase.epochs, _lr(phase), wd=phase.wd, cbs=span + list(cbs or []))
+        if not all(p.isfinite().all() for p in self.model.parameters()): break      # `TerminateOnNaNCallback` ended the phase; the next would start from ruins
     best.restore(self)
     self.best = dict(monitor=monitor, value=best.best_value, phase=best.where[0], epoch=best.where[1])
     self.history = log.history

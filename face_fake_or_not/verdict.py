@@ -7,10 +7,10 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/verdict.html.md"""
 # %% auto #0
 __all__ = ['Gate', 'Rule', 'label_for', 'judge']
 
-# %% ../nbs/02_verdict.ipynb #cf2693c0
-from dataclasses import asdict, dataclass, fields
+# %% ../nbs/02_verdict.ipynb #d63d281e
+from dataclasses import asdict, dataclass
 
-from .core import FAKE, REAL, BundleError
+from .core import FAKE, REAL, BundleError, known_keys
 
 # %% ../nbs/02_verdict.ipynb #3be3badf
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Gate:
         if quality is not None and quality < self.min_quality: out.append(f'heavily compressed (JPEG quality about {quality})')
         return out
 
-# %% ../nbs/02_verdict.ipynb #03bb90c4
+# %% ../nbs/02_verdict.ipynb #91a19612
 @dataclass(frozen=True)
 class Rule:
     "How a score becomes a verdict"
@@ -48,16 +48,17 @@ class Rule:
     @classmethod
     def from_dict(cls, d: dict):
         "The rule in `d`; an unknown key is an error"
-        unknown = set(d) - {f.name for f in fields(cls)}
-        if unknown: raise BundleError(f'unknown verdict settings: {", ".join(sorted(unknown))}; a newer version may be needed')
-        return cls(**{**d, 'gate': Gate(**d.get('gate', {}))})
+        d = known_keys(cls, d, BundleError)
+        return cls(**{**d, 'gate': Gate(**known_keys(Gate, d.get('gate', {}), BundleError))})
 
-# %% ../nbs/02_verdict.ipynb #4dd47475
+# %% ../nbs/02_verdict.ipynb #126a88d6
 def label_for(
-    score: float # P(fake), 0 to 1
+    score: float, # P(fake), 0 to 1
+    rule: Rule = Rule() # Its thresholds; where both lie on one side of one half, so does the cut between the labels
 ) -> str: # 'fake' or 'real'
-    "The more probable label; at exactly one half a photo counts as real, since nobody should be accused by a tie"
-    return FAKE if score > 0.5 else REAL
+    "The more probable label, never at odds with the verdict; a tie counts as real, since nobody should be accused by one"
+    if rule.real_below < rule.fake_above <= score: return FAKE
+    return FAKE if score > min(max(.5, rule.real_below), rule.fake_above) else REAL
 
 def judge(
     score: float, # P(fake), 0 to 1
