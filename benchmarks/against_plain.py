@@ -10,7 +10,7 @@ import numpy as np, pandas as pd
 from common import need, result, say, shared_dir
 from face_fake_or_not.detector import load_detector
 from face_fake_or_not.evaluate import interval, mean_pair_auc, rate, resample_counts, results_table, weighted_auc
-from face_fake_or_not.items import face_items
+from face_fake_or_not.items import face_items, pair_items
 
 def parse_args():
     "The command line"
@@ -30,14 +30,10 @@ def both_scores(args):
     say(f'scoring {len(test)} test images')
     return test.assign(ours=load_detector(args.detector).scores(test), plain=plain.score.astype(float).reindex(test.path).to_numpy())
 
-def pair_sets(df, pairs):
-    "The items of each fair pair"
-    return {p.fake: df[df.domain.isin([p.fake, p.real])] for p in pairs.itertuples()}
-
 def gain(df, pairs, n=1000):
     "Difference of the mean pair AUCs on the same resamples, with interval"
     boots = []
-    for i, d in enumerate(pair_sets(df, pairs).values()):
+    for i, d in enumerate(pair_items(df, p) for p in pairs.itertuples()):
         counts, fake = resample_counts(d.group, n, i), (d.label == 'fake').to_numpy()
         boots.append(weighted_auc(fake, d.ours, counts) - weighted_auc(fake, d.plain, counts))
     return interval(np.mean(boots, axis=0))
