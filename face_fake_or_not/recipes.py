@@ -8,9 +8,9 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/recipes.html.md"""
 __all__ = ['RECIPES', 'QUICK', 'Recipe', 'get_recipe', 'recipe_learner', 'Run', 'judged_split', 'finish_run', 'run_recipe',
            'export_run', 'embedded_weights', 'quickstart']
 
-# %% ../nbs/18_recipes.ipynb #e4be9c59
+# %% ../nbs/18_recipes.ipynb #3b622c33
 import shutil, warnings
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +20,7 @@ from fastai.losses import LabelSmoothingCrossEntropy
 from fastcore.basics import patch
 
 from .calibrate import calibrate
-from .core import RunError, read_json, seed_everything, write_json
+from .core import RunError, atomic_path, known_keys, read_json, seed_everything, write_json
 from .data import face_dataloaders
 from .detector import EMBEDDED
 from .evaluate import Evaluation, evaluate
@@ -31,7 +31,7 @@ from .learner import face_learner
 from .schedule import SEED_002, Phase
 from .sources import synthetic_sample
 
-# %% ../nbs/18_recipes.ipynb #b0cc2f4f
+# %% ../nbs/18_recipes.ipynb #a3041c48
 @dataclass(frozen=True)
 class Recipe:
     "How to train a detector"
@@ -59,9 +59,7 @@ class Recipe:
     @classmethod
     def from_dict(cls, d: dict):
         "The recipe in `d`; an unknown key is an error"
-        unknown = set(d) - {f.name for f in fields(cls)}
-        if unknown: raise RunError(f'unknown recipe settings: {", ".join(sorted(unknown))}')
-        d = dict(d)
+        d = dict(known_keys(cls, d, RunError))
         if 'spec' in d: d['spec'] = Spec.from_dict(d['spec'])
         try: return cls(**d | (dict(phases=tuple(Phase(**p) for p in d['phases'])) if 'phases' in d else {}))
         except TypeError as e: raise RunError(f'a recipe setting is not understood: {e}') from e
@@ -126,7 +124,7 @@ def _start(out, overwrite, items=None):
     out.mkdir(parents=True, exist_ok=True)
     return out
 
-# %% ../nbs/18_recipes.ipynb #325e4893
+# %% ../nbs/18_recipes.ipynb #101439e9
 @dataclass
 class Run:
     "What a training left behind"
@@ -155,12 +153,16 @@ def finish_run(
     if split != 'test': warnings.warn('no test split with both classes: the figures are of the validation split, which also chose the epoch and the thresholds')
     ev = evaluate(learn, items[items.split == split], pairs, rule.balanced, name=recipe.name)
     ev.save(out/'evaluation')
-    shutil.copyfile(out/'evaluation'/'evaluation.json', out/'evaluation.json')
+    _copy(out/'evaluation'/'evaluation.json', out/'evaluation.json')
     bundle = export_bundle(learn, out/'bundle', ev, data=items, notes=dict(recipe=recipe.name, **(notes or {})))
-    shutil.copyfile(bundle/'export.pkl', out/'export.pkl')
+    _copy(bundle/'export.pkl', out/'export.pkl')
     return Run(out, learn, ev, bundle)
 
-# %% ../nbs/18_recipes.ipynb #2186f943
+def _copy(src, dst):
+    "Copy a file, whole or not at all"
+    with atomic_path(dst) as tmp: shutil.copyfile(src, tmp)
+
+# %% ../nbs/18_recipes.ipynb #79775c43
 def run_recipe(
     recipe: str | Path | Recipe, # A name, a JSON file or a recipe
     items: pd.DataFrame, # The manifest
@@ -181,7 +183,8 @@ def _train(recipe, items, out, pairs, weights, pretrained, num_workers, notes):
     pairs = read_pairs(pairs, items)
     learn = recipe_learner(recipe, items, pairs, weights, pretrained, out, num_workers)
     save_items(items, out/'items.csv')
-    if pairs is not None: pairs.to_csv(out/'pairs.csv', index=False)
+    if pairs is not None:
+        with atomic_path(out/'pairs.csv') as tmp: pairs.to_csv(tmp, index=False)
     write_json(out/'recipe.json', recipe.to_dict())
     write_json(out/'run.json', dict(meta=learn.meta, notes=notes, best=None))
     learn.fit_progressive(recipe.phases, ema=recipe.ema)
@@ -207,7 +210,7 @@ def export_run(
     pairs = pd.read_csv(path/'pairs.csv') if (path/'pairs.csv').is_file() else None
     return finish_run(learn, items, recipe, pairs, run['notes'])
 
-# %% ../nbs/18_recipes.ipynb #c00690b1
+# %% ../nbs/18_recipes.ipynb #3e3240fb
 QUICK = Recipe('quickstart', spec=Spec(96, 'native', 128), delivery=dict(p_scale=0., p_save=.3), bs=32, ema=None, smoothing=0.,
                phases=(Phase('head', 1, 1e-2, 'head'), Phase('last', 1, 3e-3, 'last'), Phase('all', 2, 2e-3, spread=5)))
 
@@ -216,8 +219,7 @@ def embedded_weights(
 ) -> Path: # A .safetensors with its JSON, for `weights=`
     "The embedded detector's weights in the form `face_learner` reads"
     info, file = read_json(EMBEDDED/'detector.json'), Path(dest)/'embedded.safetensors'
-    file.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(EMBEDDED/'model.safetensors', file)
+    _copy(EMBEDDED/'model.safetensors', file)
     write_json(file.with_suffix('.json'), {k: info[k] for k in ('arch', 'kwargs', 'mean', 'std')})
     return file
 
