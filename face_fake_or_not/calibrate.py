@@ -7,7 +7,9 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/calibrate.html.md"""
 # %% auto #0
 __all__ = ['to_logit', 'with_temperature', 'fit_temperature', 'fold_temperature', 'best_balanced', 'choose_rule', 'calibrate']
 
-# %% ../nbs/12_calibrate.ipynb #56edd44e
+# %% ../nbs/12_calibrate.ipynb #d308c8e5
+import warnings
+
 import numpy as np
 import pandas as pd
 import torch
@@ -88,7 +90,7 @@ def choose_rule(
     if low >= high: low = high = float(np.clip(middle, high, low))
     return Rule(float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)), middle, f'validation, n {len(score)}: at most {fpr:.0%} of real photos called fake, at most {fnr:.0%} of fakes called real', gate)
 
-# %% ../nbs/12_calibrate.ipynb #52fecbcc
+# %% ../nbs/12_calibrate.ipynb #c7e7201d
 def calibrate(
     learn: Learner, # Its last layer is changed
     items: pd.DataFrame, # Images it has not trained on; usually the validation split
@@ -97,6 +99,8 @@ def calibrate(
     gate: Gate = Gate() # See `verdict`
 ) -> Rule: # Also kept as `learn.rule`, and the temperature as `learn.temperature`
     "Fold a temperature into the learner and choose thresholds for it"
+    fewest = items.label.value_counts().min()
+    if fewest < 50: warnings.warn(f'thresholds from {fewest} images of one class are rough: 50 of each are few, 500 are good')
     t = fit_temperature(items.label, learn.scores(items))
     fold_temperature(learn.model, t)
     learn.temperature = t * getattr(learn, 'temperature', 1.)

@@ -20,7 +20,7 @@ from timm.utils import ModelEmaV3
 
 from .core import RunError, atomic_path
 
-# %% ../nbs/09_callbacks.ipynb #3c9a7792
+# %% ../nbs/09_callbacks.ipynb #6509aeee
 class EMA(Callback):
     "Validate with, and end on, an exponential moving average of the weights"
     order = MixedPrecision.order + 1   # after the optimizer's step has really been taken
@@ -29,38 +29,38 @@ class EMA(Callback):
         warmup: bool = True, # Let the average follow quickly at first
         power: float = 0.75 # Exponent of the warm-up: the decay at step t is 1 - (1 + t)^-power
     ):
-        self.decay, self.warmup, self.power, self.ema, self.steps = decay, warmup, power, None, 0
+        self.decay, self.warmup, self.power, self.shadow, self.steps = decay, warmup, power, None, 0
 
     def before_fit(self):
         self.off = hasattr(self.learn, 'lr_finder') or hasattr(self.learn, 'gather_preds')
         self._back()                     # an interrupted validation may have left the average in place
-        if not self.off and self.ema is None: self.ema = ModelEmaV3(self.model, self.decay, use_warmup=self.warmup, warmup_power=self.power)
+        if not self.off and self.shadow is None: self.shadow = ModelEmaV3(self.model, self.decay, use_warmup=self.warmup, warmup_power=self.power)
 
     def after_step(self):
         if self.off: return
-        self.ema.update(self.model, self.steps)
+        self.shadow.update(self.model, self.steps)
         self.steps += 1
 
     def before_validate(self):
-        if not self.off: self.trained, self.learn.model = self.model, self.ema.module
+        if not self.off: self.trained, self.learn.model = self.model, self.shadow.module
 
     def after_validate(self): self._back()
     def after_cancel_validate(self): self._back()
 
     def _back(self):
         "The network that trains takes its place again"
-        if self.ema is not None and self.model is self.ema.module: self.learn.model = self.trained
+        if self.shadow is not None and self.model is self.shadow.module: self.learn.model = self.trained
 
     def after_fit(self):
-        if not self.off: self.model.load_state_dict(self.ema.module.state_dict())
+        if not self.off: self.model.load_state_dict(self.shadow.module.state_dict())
 
-# %% ../nbs/09_callbacks.ipynb #bd904082
+# %% ../nbs/09_callbacks.ipynb #0ecfdbbe
 def live_model(
     learn: Learner # A learner, perhaps with an `EMA`
 ) -> torch.nn.Module: # The averaged network where there is one
     "The network that was validated last"
-    average = next((cb for cb in learn.cbs if isinstance(cb, EMA) and cb.ema is not None), None)
-    return learn.model if average is None else average.ema.module
+    average = next((cb for cb in learn.cbs if isinstance(cb, EMA) and cb.shadow is not None), None)
+    return learn.model if average is None else average.shadow.module
 
 # %% ../nbs/09_callbacks.ipynb #760098b7
 class BestModel(Callback):

@@ -54,7 +54,7 @@ def main():
         say(f'error: {e}' if expected else f'error: {type(e).__name__}: {e} (--debug shows where)')
         sys.exit(1)
 
-# %% ../nbs/20_cli.ipynb #76904963
+# %% ../nbs/20_cli.ipynb #d844760a
 DetectorOpt = Annotated[Optional[str], typer.Option('--detector', '-d', help='A bundle folder or a fastai export.pkl; the embedded detector by default.')]
 TrustOpt    = Annotated[bool, typer.Option('--trust', help='Load an export.pkl, which can run any program.')]
 ShaOpt      = Annotated[Optional[str], typer.Option('--sha256', help='Load it only if it has this hash.')]
@@ -63,7 +63,9 @@ PairsOpt    = Annotated[Optional[Path], typer.Option(help='CSV with columns fake
 def _detector(detector, trust, sha256):
     "The detector the options ask for"
     from face_fake_or_not.detector import load_detector
-    return load_detector(detector, trust, sha256)
+    d = load_detector(detector, trust, sha256)
+    if d.info.get('synthetic'): say('this detector was trained on drawn faces: it knows nothing about photos of people')
+    return d
 
 def _pairs(folder, pairs):
     "The table of fair pairs, given or lying in the folder"
@@ -72,7 +74,7 @@ def _pairs(folder, pairs):
     if pairs and not pairs.is_file(): raise FaceFakeError(f'{pairs}: no such file of pairs')
     return pd.read_csv(file) if file.is_file() else None
 
-# %% ../nbs/20_cli.ipynb #5f37aca7
+# %% ../nbs/20_cli.ipynb #2effffc9
 def expand(
     paths: list[str] # Files, folders and globs
 ) -> list[str]: # Files; what does not exist stays, so that it gets its row
@@ -88,7 +90,7 @@ def expand(
 def _in_folder(folder, files):
     "The images of a folder; other files are passed over, but not silently"
     others = sum(len([f for f in fs if not f.startswith('.')]) for _, _, fs in os.walk(folder)) - len(files)
-    if others > 0: say(f'{folder}: {others} files without the suffix of an image passed over')
+    if others > 0: say(f'{folder}: {others} without the suffix of an image passed over')
     if not files: raise FaceFakeError(f'{folder}: no images in this folder')
     return [str(f) for f in files]
 
@@ -124,7 +126,7 @@ def _write(w, p):
     w.writerow(p.row())
     return int(p.error is not None)
 
-# %% ../nbs/20_cli.ipynb #28fb9760
+# %% ../nbs/20_cli.ipynb #a4b55668
 @app.command()
 def predict(
     paths: Annotated[list[str], typer.Argument(help='Photos, folders or globs.')],
@@ -132,14 +134,23 @@ def predict(
     as_json: Annotated[bool, typer.Option('--json', help='Print one JSON object a line.')] = False,
     detector: DetectorOpt = None, trust: TrustOpt = False, sha256: ShaOpt = None
 ):
-    "Judge photos: real, fake or inconclusive."
+    "Judge photos: real, fake or inconclusive. Exit status 0 when each got a result, 1 when some did not."
     if csv and as_json: raise typer.BadParameter('choose one of --csv and --json')
     files = expand(paths)
+    if csv: _check_target(csv)
     found = _with_progress(_detector(detector, trust, sha256).iter_predict(files), len(files))
-    if csv: bad = write_csv(found, csv)
+    if csv:
+        bad = write_csv(found, csv)
+        say(f'{csv}: {len(files)} rows')
     else: bad = sum(_show(p, as_json) for p in found)
     if bad and len(files) > 1: say(f'{bad} of {len(files)} images could not be read')
     raise typer.Exit(1 if bad else 0)
+
+def _check_target(path):
+    "Better now than after an hour of scoring"
+    if path == '-': return
+    if Path(path).is_dir(): raise FaceFakeError(f'{path}: is a folder; give the name of a file')
+    if not Path(path).resolve().parent.is_dir(): raise FaceFakeError(f'{path}: no such folder')
 
 def _show(p, as_json):
     "Print one prediction; 1 when it is an error"
@@ -178,14 +189,14 @@ def _report(run):
     _print_evaluation(run.evaluation)
     print(f'run folder: {run.path}\nbundle:     {run.bundle}')
 
-# %% ../nbs/20_cli.ipynb #16076a74
+# %% ../nbs/20_cli.ipynb #daffaadd
 @app.command()
 def train(
     folder: Annotated[Path, typer.Argument(metavar='DIR', help='Real and fake faces: real/ and fake/ folders, or an items.csv.')],
     out: Annotated[Path, typer.Option(help='The run folder.')] = Path('runs/first'),
     recipe: Annotated[str, typer.Option(help='native, resize, progressive, or a JSON file.')] = 'native',
-    weights: Annotated[Optional[Path], typer.Option(help='A local weights file with its JSON; by default they are downloaded.')] = None,
-    arch: Annotated[Optional[str], typer.Option(help='Backbone of timm or torchvision.')] = None,
+    weights: Annotated[Optional[str], typer.Option(help="A local weights file with its JSON, or 'embedded'; by default weights are downloaded.")] = None,
+    arch: Annotated[Optional[str], typer.Option(help='Backbone of timm or torchvision; default: that of --weights, else resnet18.')] = None,
     epochs: Annotated[Optional[int], typer.Option(help='Epochs of the last phase.')] = None,
     size: Annotated[Optional[int], typer.Option(help='Side of the square the network sees.')] = None,
     bs: Annotated[Optional[int], typer.Option(help='Batch size.')] = None,
@@ -205,7 +216,7 @@ def train(
 
 @app.command()
 def evaluate(
-    folder: Annotated[Path, typer.Argument(metavar='DIR', help='Real and fake faces.')],
+    folder: Annotated[Path, typer.Argument(metavar='DIR', help='Real and fake faces, or a run folder of train, which is judged by its own detector.')],
     out: Annotated[Optional[Path], typer.Option(help='Folder for evaluation.json, tables and plots; or a .json file.')] = None,
     split: Annotated[str, typer.Option(help="The split to judge on, or 'all'; without splits everything is judged.")] = 'test',
     pairs: PairsOpt = None,
@@ -213,18 +224,21 @@ def evaluate(
 ):
     "Say what a detector is worth on a folder of real and fake faces, per domain."
     from face_fake_or_not.evaluate import evaluate as judge_items
+    own = (folder/'bundle'/'detector.json').is_file()
+    if own and not detector: detector = str(folder/'bundle')          # a run folder is judged by its own detector
+    say(f'judging {detector or "the embedded detector"}')
     d = _detector(detector, trust, sha256)
     with _quiet_stdout(): ev = judge_items(d, _of_split(folder, split), _pairs(folder, pairs), d.rule.balanced, name=detector or 'embedded detector')
     if out: ev.save(out) if out.suffix != '.json' else _write_figures(ev, out)
     _print_evaluation(ev)
 
-# %% ../nbs/20_cli.ipynb #bbeadd87
+# %% ../nbs/20_cli.ipynb #5ff0ea19
 def _of_split(folder, split):
     "The items to judge"
     from face_fake_or_not.items import face_items
     items = face_items(folder)
     if split == 'all' or (items.split == '').all():
-        say(f'{folder}: every image is judged; if the detector was trained on some of them, judge its run folder instead, which knows the splits')
+        say(f'{folder}: every image is judged, also those the detector may have been trained on; a run folder knows its splits')
         return items
     if split not in set(items.split): raise FaceFakeError(f'{folder}: no split {split!r}, there are {", ".join(sorted(set(items.split)))}')
     return items[items.split == split]

@@ -146,7 +146,7 @@ def _session(file, providers, threads):
     try: return ort.InferenceSession(str(file), options, providers=providers)
     except Exception as e: raise BundleError(f'{file}: ONNX Runtime cannot load it ({type(e).__name__}: {e})') from e
 
-# %% ../nbs/17_detector.ipynb #4380b41b
+# %% ../nbs/17_detector.ipynb #b6907fd5
 def _trusted(path, trust, sha256):
     "The bytes of a file that somebody vouched for, or a `TrustError`"
     if sha256 is not None:
@@ -171,9 +171,9 @@ class FastaiDetector(BaseDetector):
         labels: dict | None = None # What its labels mean, where their names do not say
     ):
         import warnings
-        learner = need('fastai.vision.all', 'an export.pkl')
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')      # fastai warns of every pickle; trust was asked for above
+            learner = need('fastai.vision.all', 'an export.pkl')
             self.learn = learner.load_learner(io.BytesIO(raw))
         self.rule, self.fake = getattr(self.learn, 'rule', Rule()), _label_map(list(self.learn.dls.vocab), labels)
 
@@ -190,9 +190,9 @@ class FastaiDetector(BaseDetector):
 
     def __repr__(self): return f'FastaiDetector({list(self.learn.dls.vocab)})'
 
-# %% ../nbs/17_detector.ipynb #50e1cd9b
+# %% ../nbs/17_detector.ipynb #9b0595fe
 def load_detector(
-    source: str | Path | None = None, # A bundle's folder or a fastai export.pkl; None: the detector inside this package
+    source: str | Path | None = None, # A bundle's folder, a run's, or a fastai export.pkl; None: the detector inside this package
     trust: bool = False, # Unpickle `export.pkl`, whatever it does
     sha256: str | None = None, # Unpickle it if this is its hash; for a folder: the hash its detector.json must have
     labels: dict | None = None, # For a pickle whose labels do not say 'real' and 'fake': {'theirs': 'fake', …}
@@ -203,6 +203,7 @@ def load_detector(
     path = EMBEDDED if source is None else Path(source)
     if not path.exists(): raise BundleError(f'{path}: no such bundle folder or export.pkl')
     if path.is_dir():
+        if (path/'bundle'/'detector.json').is_file(): path = path/'bundle'      # a run folder was given
         if sha256: _trusted(path/'detector.json', False, sha256)
         return Detector(path, providers, threads)
     if path.suffix not in ('.pkl', '.pickle', '.pth'): raise BundleError(f'{path}: is neither a bundle folder nor a fastai export.pkl')

@@ -101,7 +101,7 @@ def by_class(
     p, r, f, n = precision_recall_fscore_support(df.label, np.where(df.score > threshold, FAKE, REAL), labels=[FAKE, REAL], zero_division=0)
     return pd.DataFrame(dict(label=[FAKE, REAL], precision=p, recall=r, f1=f, n=n))
 
-# %% ../nbs/11_evaluate.ipynb #586dccfe
+# %% ../nbs/11_evaluate.ipynb #996a1d19
 def domain_rows(df, threshold, n_boot):
     "A row a domain and class: fakes against all reals, reals by the share called fake; a domain with both classes has one more, by itself"
     rows, reals = [], df[df.label == REAL]
@@ -109,7 +109,8 @@ def domain_rows(df, threshold, n_boot):
         own = figures(d, threshold, n_boot)
         if label == FAKE: own.update({k: v for k, v in figures(pd.concat([d, reals]), threshold, n_boot).items() if k.startswith('auc')})
         rows.append(dict(kind=label, name=domain, **own))
-    both = [dict(kind='both', name=domain, **figures(d, threshold, n_boot)) for domain, d in df.groupby('domain') if d.label.nunique() == 2]
+    several = df.domain.nunique() > 1                                 # a lone domain's row would repeat the combined one
+    both = [dict(kind='both', name=domain, **figures(d, threshold, n_boot)) for domain, d in df.groupby('domain') if several and d.label.nunique() == 2]
     return both + rows
 
 def pair_rows(df, pairs, threshold, n_boot):
@@ -170,12 +171,12 @@ class Evaluation:
         if self.pairs is not None and (self.table.kind == 'pair').any(): out['mean_pair_auc'] = dict(zip(('auc', 'lo', 'hi'), mean_pair_auc(self.scores, self.pairs)))
         return out
 
-# %% ../nbs/11_evaluate.ipynb #c0ecf1af
+# %% ../nbs/11_evaluate.ipynb #2347492d
 def evaluate(
     model, # A learner, a detector, or None where `items` already has a score column
     items: pd.DataFrame, # The manifest of what to judge on
     pairs: pd.DataFrame | str | Path | None = None, # Fair pairs, or a CSV of them
-    threshold: float = 0.5, # Above it an image is called fake
+    threshold: float | None = None, # Above it an image is called fake; None: the model's own balanced threshold if it was calibrated, else 0.5
     n_boot: int = 1000, # Bootstrap resamples
     name: str = 'detector' # Shown in tables
 ) -> Evaluation:
@@ -187,7 +188,8 @@ def evaluate(
     if 'score' not in df: raise ItemsError(f'no model, and no score column among {", ".join(df.columns)}')
     bad = df.score.isna()
     if bad.any(): raise ItemsError(f'{int(bad.sum())} images have no score, first: {df.path[bad].iloc[0]}; run face_items(check=True) to leave unreadable ones out')
-    pairs = read_pairs(pairs, df)
+    pairs, rule = read_pairs(pairs, df), getattr(model, 'rule', None)
+    if threshold is None: threshold = rule.balanced if rule else .5
     return Evaluation(df, results_table(df, pairs, threshold, n_boot), threshold, pairs, getattr(model, 'history', None), name)
 
 # %% ../nbs/11_evaluate.ipynb #98a50361
@@ -250,11 +252,12 @@ def mistakes_figure(
     plot_mistakes(ev, axs.ravel())
     return fig
 
-# %% ../nbs/11_evaluate.ipynb #ca1979d2
+# %% ../nbs/11_evaluate.ipynb #e230ef77
 @patch
 def show(self: Evaluation):
     "Tables, picture and the most confident mistakes, in a notebook"
-    from IPython.display import display
+    try: from IPython.display import display
+    except ImportError: display = print
     display(self.table.round(3), by_class(self.scores, self.threshold).round(3))
     figure(self)
     if all(Path(p).is_file() for p in self.mistakes(6).path): mistakes_figure(self, 1)

@@ -115,13 +115,15 @@ def _weak_spots(ev):
     out = [f'- real photos of `{r.name}`: {_percent(r.called_fake)} of {r.n_real} called fake' for r in reals.itertuples()]
     return out + [f'- fakes of `{r.name}`: {_percent(1 - r.called_fake)} of {r.n_fake} missed' for r in fakes.itertuples()]
 
-# %% ../nbs/15_export.ipynb #977ea754
+# %% ../nbs/15_export.ipynb #843913c0
 def _data_lines(info):
     "Training data as a list, and the licences it is under"
     lines = [f"- {d['label']} `{d['domain']}`: " + ', '.join(f'{d[s]} {s}' for s in ('train', 'valid', 'test') if d.get(s)) for d in info['data'] or []]
     return lines + ([f"\nLicences of the training data: {info['data_licences']}"] if info.get('data_licences') else [])
 
 def _rule_text(rule):
+    "The rule in words"
+    if rule['fake_above'] == rule['real_below']: return f"A photo is called `fake` above a score of {rule['fake_above']:.3f} and `real` otherwise; the gate of small or heavily compressed photos remains. Chosen by: {rule['chosen_by']}."
     return (f"A photo is called `fake` at a score of {rule['fake_above']:.3f} or more, `real` at {rule['real_below']:.3f} or less, and is `inconclusive` between, or when its short side is under "
             f"{rule['gate']['min_short']} px or its JPEG quality under {rule['gate']['min_quality']}. Chosen by: {rule['chosen_by']}.")
 

@@ -50,7 +50,7 @@ def _tensors(path):
         return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as e: raise WeightsError(f'{path}: cannot be read as weights ({type(e).__name__}: {str(e)[:200]})') from e
 
-# %% ../nbs/08_learner.ipynb #45e8cf1e
+# %% ../nbs/08_learner.ipynb #e35564f7
 IMAGENET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 def create_body(
@@ -62,7 +62,7 @@ def create_body(
     make = _torchvision_body if _is_torchvision(arch) else _timm_body
     try: return make(arch, pretrained, **kwargs)
     except (OSError, ConnectionError) as e:
-        raise WeightsError(f'the weights of {arch} could not be downloaded ({type(e).__name__}); give a local file (weights=...) or pretrained=False') from e
+        raise WeightsError(f'the weights of {arch} could not be downloaded ({type(e).__name__}); give a local file (weights=..., --weights) or start from random weights (pretrained=False, --no-pretrained)') from e
     except (RuntimeError, ValueError, TypeError, AssertionError) as e: raise WeightsError(f'{arch} with {kwargs or "no settings"} cannot be built: {e}') from e
 
 def _is_torchvision(arch):
