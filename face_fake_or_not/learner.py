@@ -148,7 +148,7 @@ class FaceModel(nn.Sequential):
         logits = super().forward(x)
         return (logits + super().forward(x.flip(-1))) / 2 if self.flip and not self.training else logits
 
-# %% ../nbs/08_learner.ipynb #9e859dc4
+# %% ../nbs/08_learner.ipynb #d1f49e64
 def body_groups(
     body: nn.Module # A body of `create_body`
 ) -> list[list[nn.Parameter]]: # Parameters by stage, from the stem up
@@ -162,10 +162,10 @@ def body_groups(
     return _merge_norms([g for g in groups if g])
 
 def _stages(m):
-    "Children with parameters; a child that holds most of them is replaced by its own"
+    "Children with parameters; where they are few and one holds most, it is a container and its own children count"
     kids, total = [c for c in m.children() if params(c)], sum(p.numel() for p in m.parameters())
     for i, c in enumerate(kids):
-        if len(list(c.children())) > 1 and sum(p.numel() for p in c.parameters()) > .5 * total: return kids[:i] + _stages(c) + kids[i+1:]
+        if len(kids) < 4 and len(list(c.children())) > 1 and sum(p.numel() for p in c.parameters()) > .5 * total: return kids[:i] + _stages(c) + kids[i+1:]
     return kids
 
 def _merge_norms(groups):
