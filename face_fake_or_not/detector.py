@@ -146,7 +146,7 @@ def _session(file, providers, threads):
     try: return ort.InferenceSession(str(file), options, providers=providers)
     except Exception as e: raise BundleError(f'{file}: ONNX Runtime cannot load it ({type(e).__name__}: {e})') from e
 
-# %% ../nbs/17_detector.ipynb #b6907fd5
+# %% ../nbs/17_detector.ipynb #d42e07ff
 def _trusted(path, trust, sha256):
     "The bytes of a file that somebody vouched for, or a `TrustError`"
     if sha256 is not None:
@@ -174,7 +174,9 @@ class FastaiDetector(BaseDetector):
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')      # fastai warns of every pickle; trust was asked for above
             learner = need('fastai.vision.all', 'an export.pkl')
-            self.learn = learner.load_learner(io.BytesIO(raw))
+            try: self.learn = learner.load_learner(io.BytesIO(raw))
+            except UnboundLocalError as e:       # fastai swallows the ImportError that came before
+                raise BundleError('the pickle needs a module that is not installed here: install what it was exported with') from e
         self.rule, self.fake = getattr(self.learn, 'rule', Rule()), _label_map(list(self.learn.dls.vocab), labels)
 
     def _prepare(self, source):

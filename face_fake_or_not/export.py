@@ -173,13 +173,16 @@ def _measured(ev, rule):
             '## Known to fail', '\n'.join(_weak_spots(ev)) or 'No domain above 10 % false positives or 20 % misses in these data.',
             'Generators and cameras that are not listed above were not tested. Do not use a score as the only evidence against anybody.']
 
-# %% ../nbs/15_export.ipynb #c7b99779
+# %% ../nbs/15_export.ipynb #d01ab6c4
 def _export_pickle(learn, folder):
     "fastai's own export, without the paths of this machine"
     path, learn.path = learn.path, Path('.')
+    history = vars(learn).pop('history', None)     # a data frame may need pyarrow to be read again, which not everybody has
     portable = SimpleNamespace(__name__='portable', Pickler=PortablePickler)
     try: learn.export(folder.resolve()/'export.pkl', pickle_module=portable)
-    finally: learn.path = path
+    finally:
+        learn.path = path
+        if history is not None: learn.history = history
 
 class PortablePickler(cloudpickle.Pickler):
     "Writes a path so that any system can read it: a PosixPath cannot be made on Windows, nor the reverse"

@@ -40,7 +40,7 @@ def _bytes_of(source):
 
 def _name(source): return str(source) if isinstance(source, (str, os.PathLike)) else 'image'
 
-# %% ../nbs/01_image.ipynb #81f79308
+# %% ../nbs/01_image.ipynb #29d59096
 def open_image(
     source # Path, bytes, PIL image, or array (height x width [x 1, 3 or 4], uint8 or 0-1 float)
 ) -> Image.Image: # The undecoded Pillow image, its declared size within `MAX_PIXELS`
@@ -63,7 +63,7 @@ def _open_file(source):
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
             return Image.open(_bytes_of(source), formats=FORMATS)
     except ImageError: raise
-    except Image.DecompressionBombError as e: raise ImageError(f'{_name(source)}: too many pixels ({e})') from e
+    except Image.DecompressionBombError as e: raise ImageError(f'{_name(source)}: declares more pixels than the limit of {MAX_PIXELS/1e6:.0f} megapixels') from e
     except UnidentifiedImageError as e: raise ImageError(f'{_name(source)}: not an image in a format we read ({", ".join(FORMATS)})') from e
     except Exception as e: raise ImageError(f'{_name(source)}: cannot be read ({type(e).__name__}: {e})') from e
 
