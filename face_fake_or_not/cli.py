@@ -232,7 +232,7 @@ def evaluate(
     if out: ev.save(out) if out.suffix != '.json' else _write_figures(ev, out)
     _print_evaluation(ev)
 
-# %% ../nbs/20_cli.ipynb #5ff0ea19
+# %% ../nbs/20_cli.ipynb #9c6ae63a
 def _of_split(folder, split):
     "The items to judge"
     from face_fake_or_not.items import face_items
@@ -271,7 +271,7 @@ def quickstart(
     photo = done.evaluation.scores.path.iloc[0]
     print(f'\nA synthetic photo through the new bundle:\n{line(_detector(str(done.bundle), False, None).predict(photo))}')
     print('\nThese faces are drawn: the figures say that the installation works, and nothing about real photos.\n'
-          f'Next, with your own folder of real/ and fake/ photos:\n  face-fake-or-not train DIR --out runs/mine\n  face-fake-or-not predict PHOTO --detector runs/mine/bundle')
+          'Next, with your own folder of real/ and fake/ photos:\n  face-fake-or-not train DIR --out runs/mine\n  face-fake-or-not predict PHOTO --detector runs/mine/bundle')
 
 # %% ../nbs/20_cli.ipynb #9d42d435
 @app.command('app')

@@ -7,7 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/detector.html.md"""
 # %% auto #0
 __all__ = ['FORMAT', 'EMBEDDED', 'Judge', 'BaseDetector', 'read_bundle', 'Detector', 'FastaiDetector', 'load_detector']
 
-# %% ../nbs/17_detector.ipynb #cf147670
+# %% ../nbs/17_detector.ipynb #08494f18
 import hashlib, io, os, time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .core import FAKE, REAL, VOCAB, BundleError, ImageError, Prediction, TrustError, file_sha256, label_of, need, read_json
+from .core import FAKE, VOCAB, BundleError, ImageError, Prediction, TrustError, file_sha256, label_of, need, read_json
 from .image import Spec, fit, image_facts, open_image, to_rgb
 from .verdict import Rule, judge, label_for
 

@@ -115,7 +115,7 @@ def _weak_spots(ev):
     out = [f'- real photos of `{r.name}`: {_percent(r.called_fake)} of {r.n_real} called fake' for r in reals.itertuples()]
     return out + [f'- fakes of `{r.name}`: {_percent(1 - r.called_fake)} of {r.n_fake} missed' for r in fakes.itertuples()]
 
-# %% ../nbs/15_export.ipynb #843913c0
+# %% ../nbs/15_export.ipynb #a0de074e
 def _data_lines(info):
     "Training data as a list, and the licences it is under"
     lines = [f"- {d['label']} `{d['domain']}`: " + ', '.join(f'{d[s]} {s}' for s in ('train', 'valid', 'test') if d.get(s)) for d in info['data'] or []]
@@ -134,7 +134,7 @@ def model_card(
     "A model card made from what is known and measured"
     spec = info['spec']
     parts = [_front_matter(info), f"# {info['name']}", 'Tells photos of real faces from AI-made ones. The score is P(fake).',
-        '## Use', f"```python\nfrom face_fake_or_not.detector import load_detector\nload_detector('path/of/this/folder').predict('photo.jpg')\n```",
+        '## Use', "```python\nfrom face_fake_or_not.detector import load_detector\nload_detector('path/of/this/folder').predict('photo.jpg')\n```",
         '## Network', f"{info['arch']} with a {info['head']} head, started from {info['source']}; sees {spec['size']} x {spec['size']} pixels (policy `{spec['policy']}`){', averaged with their mirror image' * info['flip']}. Temperature {info['temperature']:.3f}, folded into the weights.",
         '## Verdict', _rule_text(info['rule']), '## Trained on', *(['\n'.join(_data_lines(info))] if info['data'] else ['Not stated.'])]
     return '\n\n'.join(parts + _measured(ev, info['rule'])) + '\n'
