@@ -2,15 +2,14 @@
 import shutil, sys
 from pathlib import Path
 
-from face_fake_or_not.core import atomic_dir, read_json, write_json
-from face_fake_or_not.detector import read_bundle
+from face_fake_or_not.core import atomic_dir, read_bundle, read_json, write_json
 
 LIB = Path(__file__).resolve().parent.parent/'face_fake_or_not'
 LIMIT = 20_000_000
 
 def embed(bundle):
     "Copy what the runtime and `bundle_learner` need, and list just those files"
-    read_bundle(bundle)
+    read_bundle(bundle, 'model.onnx')
     with atomic_dir(LIB/'embedded') as tmp:
         for f in sorted(bundle.iterdir()):
             if f.name != 'export.pkl': shutil.copyfile(f, tmp/f.name)
