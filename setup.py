@@ -45,7 +45,7 @@ setup(
     python_requires=f">={cfg['min_python']}",
     packages=find_packages(include=[lib, lib+'.*']),
     include_package_data=False,
-    package_data={lib: ['embedded/*']},
+    package_data={lib: ['embedded/*', 'embedded_faces/*']},
     install_requires=cfg['requirements'].split(),
     extras_require={'dev': cfg['dev_requirements'].split()},
     entry_points={'console_scripts': cfg['console_scripts'].split(), 'nbdev': [f'{lib}={lib}._modidx:d']},

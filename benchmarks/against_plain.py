@@ -9,7 +9,8 @@ import numpy as np, pandas as pd
 
 from common import need, result, say, shared_dir
 from face_fake_or_not.detector import load_detector
-from face_fake_or_not.evaluate import interval, mean_pair_auc, rate, resample_counts, results_table, weighted_auc
+from face_fake_or_not.evaluate import mean_pair_auc, results_table
+from face_fake_or_not.intervals import interval, rate, resample_counts, weighted_auc
 from face_fake_or_not.items import face_items, pair_items
 
 def parse_args():

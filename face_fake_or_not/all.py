@@ -7,12 +7,23 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/all.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/21_all.ipynb #b252fdca
+# %% ../nbs/21_all.ipynb #14b8ce08
 from .core import *
+from .law import *
+from .faces import *
 from .image import *
 from .verdict import *
+from .intervals import *
 from .items import *
+from .duplicates import *
+from .frames import *
+from .download import SourceError, download_hub, download_kaggle, find_token
+from .shards import wilddeepfake
+from .headshots import headshot_prompts, headshots
 from .sources import *
+from .facts import *
+from .harmonise import *
+from .audit import *
 from .transforms import *
 from .data import *
 from .learner import *

@@ -7,11 +7,11 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/core.html.md"""
 # %% auto #0
 __all__ = ['FAKE', 'REAL', 'VOCAB', 'VERDICTS', 'FAKE_NAMES', 'REAL_NAMES', 'FORMAT', 'label_of', 'FaceFakeError', 'ItemsError',
            'ImageError', 'WeightsError', 'BundleError', 'TrustError', 'RunError', 'Prediction', 'known_keys',
-           'atomic_path', 'atomic_dir', 'write_json', 'read_json', 'file_sha256', 'read_bundle', 'seed_everything',
-           'need']
+           'atomic_path', 'atomic_dir', 'json_text', 'write_json', 'read_json', 'file_sha256', 'read_bundle',
+           'seed_everything', 'need', 'progress']
 
-# %% ../nbs/00_core.ipynb #e2ae43bc
-import contextlib, hashlib, importlib, json, os, random, shutil, tempfile
+# %% ../nbs/00_core.ipynb #e5d618f6
+import contextlib, hashlib, importlib, json, os, random, shutil, sys, tempfile
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -117,13 +117,20 @@ def atomic_dir(
         shutil.rmtree(old, ignore_errors=True)
     finally: shutil.rmtree(tmp, ignore_errors=True)
 
-# %% ../nbs/00_core.ipynb #a510aaf2
+# %% ../nbs/00_core.ipynb #099e796a
+def json_text(
+    obj, # Anything `json` can write; NaN and infinity become null, numpy numbers become numbers
+    indent: int | None = 2 # Spaces a level; None: one line
+) -> str:
+    "`obj` as JSON that every reader understands"
+    return json.dumps(_plain(obj), indent=indent, ensure_ascii=False, allow_nan=False)
+
 def write_json(
     path: str | Path, # The file to write
     obj # Anything `json` can write; NaN and infinity become null, numpy numbers become numbers
 ) -> Path: # `path`
     "Write `obj` as JSON, whole or not at all"
-    with atomic_path(path) as tmp: tmp.write_text(json.dumps(_plain(obj), indent=2, ensure_ascii=False, allow_nan=False) + '\n', encoding='utf8')
+    with atomic_path(path) as tmp: tmp.write_text(json_text(obj) + '\n', encoding='utf8')
     return Path(path)
 
 def read_json(
@@ -175,12 +182,11 @@ def _check_hash(file, want):
     if not file.is_file(): raise BundleError(f'{file}: missing from the bundle')
     if file_sha256(file) != want: raise BundleError(f'{file} does not match its sha256 in detector.json: changed or damaged; get the bundle again')
 
-# %% ../nbs/00_core.ipynb #f45fec9a
+# %% ../nbs/00_core.ipynb #42a04ae6
 def seed_everything(
     seed: int = 0 # The seed
 ) -> int: # `seed`
     "Seed Python and, where they are already loaded, numpy and torch"
-    import sys
     random.seed(seed)
     if 'numpy' in sys.modules: sys.modules['numpy'].random.seed(seed % 2**32)
     if 'torch' in sys.modules: sys.modules['torch'].manual_seed(seed)
@@ -196,3 +202,15 @@ def need(
     except ModuleNotFoundError as e:
         if (e.name or '').split('.')[0] != module.split('.')[0]: raise
         raise ImportError(f'{why} needs {module.split(".")[0]}: pip install {module.split(".")[0]}') from e
+
+# %% ../nbs/00_core.ipynb #491e1009
+def progress(
+    items, # Iterable
+    total: int, # How many there are
+    text: str # What is done, for the bar
+): # The same items
+    "`items`, with a progress bar on standard error where that is a terminal"
+    if total < 2 or not sys.stderr.isatty(): return items
+    from rich.console import Console
+    from rich.progress import track
+    return track(items, total=total, console=Console(stderr=True), description=text)

@@ -7,7 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/detector.html.md"""
 # %% auto #0
 __all__ = ['EMBEDDED', 'Judge', 'BaseDetector', 'Detector', 'FastaiDetector', 'load_detector']
 
-# %% ../nbs/17_detector.ipynb #f66172d0
+# %% ../nbs/17_detector.ipynb #e0e70a61
 import hashlib, io, os, time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from .core import FAKE, VOCAB, BundleError, ImageError, Prediction, TrustError, label_of, need, read_bundle
-from .image import Spec, fit, image_facts, open_image, to_rgb
+from .image import Spec, fit, image_facts, open_image, region_of, to_rgb
 from .verdict import Rule, judge, label_for
 
-# %% ../nbs/17_detector.ipynb #6be76db3
+# %% ../nbs/17_detector.ipynb #67832637
 def _path_of(source): return str(source) if isinstance(source, (str, os.PathLike)) else None
 
 class Judge:
@@ -30,35 +30,37 @@ class Judge:
     card: str = ''            # The model card, where there is one
 
     def _prepare(self, source):
-        "Pixels and facts of one photo: the one way in"
+        "Pixels, facts and faces of one photo: the one way in"
         im = open_image(source)
         facts = image_facts(im)          # before `to_rgb`, which drops the quantisation tables
-        return self._pixels(to_rgb(im)), facts
+        im, faces = region_of(to_rgb(im), self.spec)
+        if self.spec.region == 'face': facts['face'] = faces[0].size if faces else 0
+        return self._pixels(im), facts, [dict(box=list(f.box), confidence=f.score, used=f is faces[0]) for f in faces]
 
     def _pixels(self, im):
-        "What the network gets of an upright RGB photo"
+        "What the network gets of the region of a photo"
         return np.asarray(fit(im, self.spec))
 
     def _try(self, source):
         "What `_predictions` needs for one source; an error instead of an exception"
         start = time.perf_counter()
         try: return (source, *self._prepare(source), None, start)
-        except ImageError as e: return source, None, {}, str(e), start
-        except MemoryError: return source, None, {}, f'{_path_of(source) or "image"}: not enough memory to decode it', start
+        except ImageError as e: return source, None, {}, [], str(e), start
+        except MemoryError: return source, None, {}, [], f'{_path_of(source) or "image"}: not enough memory to decode it', start
 
     def _predictions(self, read):
         "Predictions for what `_try` returned"
-        good = [pixels for _, pixels, _, error, _ in read if error is None]
+        good = [pixels for _, pixels, _, _, error, _ in read if error is None]
         scores = iter(self._probs(good) if good else [])
-        return [self._judged(source, facts, error, start, None if error else float(next(scores))) for source, _, facts, error, start in read]
+        return [self._judged(source, facts, faces, error, start, None if error else float(next(scores))) for source, _, facts, faces, error, start in read]
 
-    def _judged(self, source, facts, error, start, score):
+    def _judged(self, source, facts, faces, error, start, score):
         "The prediction for one source"
         seconds = time.perf_counter() - start
         if error: return Prediction(path=_path_of(source), error=error, seconds=seconds)
-        if score != score: return Prediction(path=_path_of(source), facts=facts, error=f'{_path_of(source) or "image"}: the network gave no number', seconds=seconds)
+        if score != score: return Prediction(path=_path_of(source), facts=facts, faces=faces, error=f'{_path_of(source) or "image"}: the network gave no number', seconds=seconds)
         verdict, reasons = judge(score, facts, self.rule)
-        return Prediction(label_for(score, self.rule), score, verdict, reasons, [], facts, _path_of(source), None, seconds)
+        return Prediction(label_for(score, self.rule), score, verdict, reasons, faces, facts, _path_of(source), None, seconds)
 
 # %% ../nbs/17_detector.ipynb #e509b89d
 class BaseDetector(Judge):

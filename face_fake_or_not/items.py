@@ -8,14 +8,16 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/items.html.md"""
 __all__ = ['COLUMNS', 'SPLITS', 'describe_path', 'why_unreadable', 'face_items', 'split_items', 'read_pairs', 'pair_items',
            'save_items']
 
-# %% ../nbs/03_items.ipynb #c41c15fc
+# %% ../nbs/03_items.ipynb #da19671f
 import hashlib, os, warnings
 from concurrent.futures import ThreadPoolExecutor
+from itertools import compress
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from .core import FAKE, REAL, FAKE_NAMES, REAL_NAMES, ImageError, ItemsError, atomic_path, label_of
+from .core import FAKE, REAL, FAKE_NAMES, REAL_NAMES, ImageError, ItemsError, atomic_path, label_of, progress
 from .image import image_files, open_image
 
 # %% ../nbs/03_items.ipynb #6e821652
@@ -35,24 +37,25 @@ def describe_path(
     rest = [p for p in parts if label_of(p) is None and p.lower() not in SPLITS]
     return dict(label=labels.pop(), domain='/'.join(rest) or default, split=splits.pop() if splits else '')
 
-# %% ../nbs/03_items.ipynb #db702fe3
+# %% ../nbs/03_items.ipynb #45e9cedd
 def _from_folders(root):
     "Items below `root` by their folders' names, and the files no label was found for"
-    rows, stray = [], []
-    for f in image_files(root):
-        d = describe_path(f.relative_to(root).parts[:-1], root.name)
-        if d is None: stray.append(f)
-        else: rows.append(dict(path=str(f), group='', **d))
-    return pd.DataFrame(rows, columns=COLUMNS), stray
+    files = [str(f) for f in image_files(root)]
+    folders = [os.path.dirname(f) for f in files]                    # what a folder says is read once, not for each of its files
+    said = {f: describe_path(Path(f).relative_to(root).parts, root.name) for f in dict.fromkeys(folders)}
+    known = [said[f] is not None for f in folders]
+    df = pd.DataFrame(dict(path=list(compress(files, known))))
+    for c in COLUMNS[1:]: df[c] = [said[f].get(c, '') for f in compress(folders, known)]
+    return df, [Path(f) for f, k in zip(files, known) if not k]
 
-# %% ../nbs/03_items.ipynb #cc817440
+# %% ../nbs/03_items.ipynb #2507dce2
 def _from_table(df, root):
     "Items of a table with relative or absolute paths"
     missing = {'path', 'label'} - set(df.columns)
     if missing: raise ItemsError(f'the table lacks {", ".join(sorted(missing))}; it has {", ".join(df.columns)}, and needs path and label (domain, split, group are optional)')
     df = df.copy()
     for c in COLUMNS: df[c] = df[c].fillna('').astype(str) if c in df else ''
-    df['path'] = [str(Path(root)/p.replace('\\', '/')) for p in df.path]
+    df['path'] = [os.path.normpath(os.path.join(root, p.replace('\\', '/'))) for p in df.path]
     df['label'] = _mapped(df.label, label_of, 'label', f'{", ".join(REAL_NAMES + FAKE_NAMES)}')
     df['split'] = _mapped(df.split, lambda s: SPLITS.get(s.lower(), None if s else ''), 'split', 'train, valid or test')
     df.loc[df.domain == '', 'domain'] = Path(root).name
@@ -65,7 +68,7 @@ def _mapped(col, f, what, expected):
     if bad: raise ItemsError(f'unknown {what} {", ".join(map(repr, bad[:5]))}: expected {expected}')
     return col.map(names)
 
-# %% ../nbs/03_items.ipynb #2853e070
+# %% ../nbs/03_items.ipynb #a8b1679d
 def why_unreadable(
     path: str | Path # An image file
 ) -> str | None: # The reason, or None when the file decodes
@@ -77,18 +80,23 @@ def why_unreadable(
     except ImageError as e: return str(e)
     except Exception as e: return f'{path}: cannot be decoded ({type(e).__name__}: {e})'
 
+def _why_all(paths): return [why_unreadable(p) for p in paths]
+
 def _split_off_bad(df, workers):
     "`df` without unreadable files, and those with their reasons"
-    with ThreadPoolExecutor(workers) as ex: why = list(ex.map(why_unreadable, df.path))
-    bad = pd.DataFrame(dict(path=df.path, reason=why))[[w is not None for w in why]]
+    paths = list(df.path)
+    parts = [paths[i:i+256] for i in range(0, len(paths), 256)]      # a task for each file of a million would weigh more than the manifest
+    with ThreadPoolExecutor(workers) as ex: why = [w for part in progress(ex.map(_why_all, parts), len(parts), 'checking images') for w in part]
+    bad = pd.DataFrame(dict(path=paths, reason=why), dtype=object)[[w is not None for w in why]]
     return df[[w is None for w in why]].reset_index(drop=True), bad.reset_index(drop=True)
 
-# %% ../nbs/03_items.ipynb #a3e89bb5
+# %% ../nbs/03_items.ipynb #aee1f67d
 def face_items(
-    root: str | Path | None = None, # A folder of real and fake faces; its items.csv is used when there is one
-    csv: str | Path | pd.DataFrame | None = None, # A table instead: a CSV file or a data frame with path and label
+    root: str | Path | None = None, # A folder of real and fake faces; its items.csv or items.parquet is used when there is one
+    csv: str | Path | pd.DataFrame | None = None, # A table instead: a CSV or Parquet file or a data frame with path and label
     check: bool = True, # Decode every file once and leave unreadable ones out
-    workers: int | None = None # Threads for the check (None: one a core)
+    workers: int | None = None, # Threads for the check (None: one a core)
+    one_class: bool = False # Accept a source of one class; put it together with another by `pd.concat`
 ) -> pd.DataFrame: # path, label, domain, split, group; `.attrs['bad']` and `.attrs['stray']` list what was left out
     "The manifest of a folder or table of faces; raises `ItemsError` where it is empty, one-sided or not understood"
     root, df, stray = _read(root, csv)
@@ -97,25 +105,26 @@ def face_items(
     df.attrs.update(root=str(root), bad=bad.to_dict('records'), stray=[str(f) for f in stray])
     if len(bad): warnings.warn(f'{len(bad)} unreadable of {len(bad) + len(df)} images left out, first: {"; ".join(bad.reason[:3])} (all in items.attrs["bad"])')
     if stray: warnings.warn(f'{len(stray)} images lie in no folder named {_folders()}, first: {stray[0]}')
-    _both_classes(df, root, bad)
+    _both_classes(df, root, bad, one_class)
     return df
 
-# %% ../nbs/03_items.ipynb #4ea482a5
+# %% ../nbs/03_items.ipynb #09235f8c
 def _read(root, csv):
     "Root, items and unlabelled files of a folder or table"
     if (root is None) == (csv is None): raise ItemsError('give either a folder (root) or a table (csv)')
     if isinstance(csv, pd.DataFrame): return Path('.'), _from_table(csv, '.'), []
-    if csv is None and (Path(root)/'items.csv').is_file(): csv = Path(root)/'items.csv'
+    if csv is None: csv = next((f for n in ('items.csv', 'items.parquet') if (f := Path(root)/n).is_file()), None)
     path = Path(root if csv is None else csv)
     if not path.exists(): raise ItemsError(f'{path}: no such {"folder" if csv is None else "file"}')
-    if csv is not None: return path.parent, _from_table(_read_csv(path), path.parent), []
+    if csv is not None: return path.parent, _from_table(_read_table(path), path.parent), []
     if not path.is_dir(): raise ItemsError(f'{path}: is a file; give the folder that holds {_folders()}')
     return (path, *_from_folders(path))
 
-def _read_csv(path):
-    "A CSV of text, or an error that names the file"
-    try: return pd.read_csv(path, dtype=str, keep_default_na=False, encoding='utf-8-sig')
-    except Exception as e: raise ItemsError(f'{path}: cannot be read as a UTF-8 CSV ({type(e).__name__}: {e})') from e
+def _read_table(path):
+    "A CSV or Parquet file, or an error that names it"
+    parquet = Path(path).suffix == '.parquet'
+    try: return pd.read_parquet(path) if parquet else pd.read_csv(path, dtype=str, keep_default_na=False, encoding='utf-8-sig')
+    except Exception as e: raise ItemsError(f'{path}: cannot be read as {"Parquet" if parquet else "a UTF-8 CSV"} ({type(e).__name__}: {e})') from e
 
 def _folders(): return f'real/ and one of {", ".join(n + "/" for n in FAKE_NAMES)}'
 
@@ -125,66 +134,80 @@ def _nothing_found(root, stray):
     found = f'{len(stray)} images in folders without a label' if stray else 'no images'
     return f'{root}: found {found} (it holds {", ".join(there[:8]) or "nothing"}); expected folders {_folders()}, in any case, or an items.csv with path and label'
 
-def _both_classes(df, root, bad):
-    "An empty class is an error: nothing can be learned or measured from one side alone"
-    for label in (REAL, FAKE):
-        if not (df.label == label).any():
-            why = f'; {len(bad)} files were unreadable, first: {bad.reason.iloc[0]}' if len(bad) else ''
-            raise ItemsError(f'{root}: no readable {label} images, only {len(df)} of the other class{why}; expected {_folders()}')
+def _both_classes(df, root, bad, one_class):
+    "An empty class is an error unless it was asked for: nothing can be learned or measured from one side alone"
+    lack = [l for l in (REAL, FAKE) if not (df.label == l).any()]
+    if not lack or (one_class and len(lack) == 1): return
+    why = f'; {len(bad)} files were unreadable, first: {bad.reason.iloc[0]}' if len(bad) else ''
+    raise ItemsError(f'{root}: no readable {lack[0]} images, only {len(df)} of the other class{why}; expected {_folders()}, or one_class=True for a source to be put together with another')
 
-# %% ../nbs/03_items.ipynb #a542efca
+# %% ../nbs/03_items.ipynb #d4a2fd15
 def _keys(items):
-    "What is hashed for each item: its group, or its path below the folder all items share"
-    try: base = os.path.commonpath([os.path.dirname(os.path.abspath(p)) for p in items.path])
-    except ValueError: base = ''                                          # two drives of Windows share no folder
-    rel = [Path(os.path.relpath(p, base) if base else p).as_posix() for p in items.path]
-    return pd.Series([g or r for g, r in zip(items.group, rel)], items.index)
+    "What is hashed for each item: its group, or its path below the root"
+    folders = [os.path.dirname(p) for p in items.path]
+    full = {f: os.path.abspath(f) for f in dict.fromkeys(folders)}
+    below = _below(full, items.attrs.get('root'))
+    return pd.Series([g or f'{below[f]}/{os.path.basename(p)}' for g, f, p in zip(items.group, folders, items.path)], items.index, dtype=object)
 
-def _divide(first, valid, test):
-    "Split of each key of one label and domain: the first shares in the order of the hash"
-    n = len(first)
-    few = int(n >= 3)
-    n_test = max(few, round(test * n)) if test else 0
-    n_valid = max(few, round(valid * n)) if valid else 0
-    return dict(zip(first.sort_values('hash').key, ['test'] * n_test + ['valid'] * n_valid + ['train'] * n))
+def _below(full, root):
+    "Each folder relative to the root the items were read from, or to the folder they share"
+    root = root and os.path.abspath(root)
+    inside = root and all(Path(f).is_relative_to(root) for f in full.values())
+    try: base = root if inside else os.path.commonpath(list(full.values()))
+    except ValueError: return {k: Path(f).as_posix() for k, f in full.items()}      # two drives of Windows share no folder
+    return {k: Path(os.path.relpath(f, base)).as_posix() for k, f in full.items()}
 
-def _hashed(items, todo, seed):
-    "One row for each key that needs a split, where its first item stands"
-    key = _keys(items)
-    digest = [hashlib.sha256(f'{seed}/{k}'.encode()).hexdigest() for k in key]
-    return items.assign(key=key, hash=digest)[todo].drop_duplicates('key')
+def _uniform(keys, seed):
+    "A number from 0 to 1 for each key, the same everywhere and always"
+    return np.array([int.from_bytes(hashlib.sha256(f'{seed}/{k}'.encode()).digest()[:8], 'big') for k in keys], np.float64) / 2**64
 
-# %% ../nbs/03_items.ipynb #5452a8ea
+# %% ../nbs/03_items.ipynb #8f405481
 def split_items(
     items: pd.DataFrame, # The manifest
-    valid: float = 0.15, # Share of each label and domain for validation
+    valid: float = 0.15, # Share for validation
     test: float = 0.15, # Share for the final test
     seed: int = 0 # Another seed, another division
 ) -> pd.DataFrame: # A copy with every empty `split` filled, and with validation items
-    "Give items without a split one, by label and domain, keeping groups together"
+    "Give items without a split one by a hash, in each label and domain, keeping groups together"
+    if not (0 <= valid < 1 and 0 <= test < 1 and valid + test < 1): raise ItemsError(f'shares valid={valid} and test={test}: expected 0 to 1, and less than 1 together')
     out, todo = items.copy(), items.split == ''
-    where = _given(items[~todo])                                    # a group that has a split keeps it
+    kept = _given(items[~todo])                                    # a group that has a split keeps it
     if not todo.any():
         if not valid or 'valid' in set(items.split) or 'train' not in set(items.split): return out
-        todo, where, test = items.split == 'train', {}, 0
-    key, first = _keys(items), _hashed(items, todo, seed)
-    for _, d in first[~first.key.isin(where)].groupby(['label', 'domain']): where |= _divide(d, valid, test)
-    out.loc[todo, 'split'] = key[todo].map(where)
+        todo, kept, test = items.split == 'train', {}, 0
+    key = _keys(items)[todo]
+    where = _assign(items[todo].assign(key=key)[['label', 'domain', 'key']].drop_duplicates(), valid, test, seed) | kept
+    out.loc[todo, 'split'] = key.map(where)
     return out
+
+def _assign(first, valid, test, seed):
+    "Split of each key"
+    u = _uniform(first.key, seed)
+    first = first.assign(u=u, split=np.select([u < test, u < test + valid], ['test', 'valid'], 'train'))
+    where = dict(zip(first.key, first.split))
+    for _, d in first.groupby(['label', 'domain']):
+        if 3 <= len(d) <= 200: _fill(where, d.sort_values('u').key, valid, test)      # of more than 200, none in a split is all but impossible
+    return where
+
+def _fill(where, keys, valid, test):
+    "Give a label and domain at least one key in each split, the one whose hash is nearest"
+    wanted = [s for s, share in (('test', test), ('valid', valid)) if share]
+    for split in wanted:
+        if split not in (has := [where[k] for k in keys]): where[next(k for k, h in zip(keys, has) if h == 'train' or has.count(h) > 1)] = split
 
 def _given(items):
     "The splits of groups that already have one"
     named = items[items.group != '']
     return dict(zip(named.group, named.split))
 
-# %% ../nbs/03_items.ipynb #a1e82d7c
+# %% ../nbs/03_items.ipynb #5712d84f
 def read_pairs(
     pairs: pd.DataFrame | str | Path | None, # A table with columns fake and real, or its CSV
     items: pd.DataFrame # The manifest whose domains are meant
 ) -> pd.DataFrame | None: # The pairs that have items of both classes; None where there are none
     "Fair pairs, checked; a pair without items is named in a warning"
     if pairs is None: return None
-    if not isinstance(pairs, pd.DataFrame): pairs = _read_csv(pairs)
+    if not isinstance(pairs, pd.DataFrame): pairs = _read_table(pairs)
     if not {'fake', 'real'} <= set(pairs.columns): raise ItemsError(f'pairs need columns fake and real, these have {", ".join(pairs.columns)}')
     there = [len(set(pair_items(items, p).label)) == 2 for p in pairs.itertuples()]
     gone = [f'{p.fake} / {p.real}' for p, t in zip(pairs.itertuples(), there) if not t]
@@ -198,13 +221,17 @@ def pair_items(
     "The fakes and the reals of one fair pair"
     return items[((items.label == FAKE) & (items.domain == pair.fake)) | ((items.label == REAL) & (items.domain == pair.real))]
 
-# %% ../nbs/03_items.ipynb #36990938
+# %% ../nbs/03_items.ipynb #ce79b073
 def save_items(
     items: pd.DataFrame, # The manifest
-    path: str | Path # The CSV to write; paths in it are relative to its folder where they lie below it
+    path: str | Path # The .csv or .parquet to write; paths in it are relative to its folder where they lie below it
 ) -> Path: # `path`
-    "Write the manifest as CSV, whole or not at all"
-    base = Path(path).resolve().parent
-    rel = [Path(p).resolve().relative_to(base).as_posix() if Path(p).resolve().is_relative_to(base) else Path(p).resolve().as_posix() for p in items.path]
-    with atomic_path(path) as tmp: items.assign(path=rel).to_csv(tmp, index=False, encoding='utf8')
-    return Path(path)
+    "Write the manifest, whole or not at all"
+    path, base = Path(path), Path(path).resolve().parent
+    folders = [os.path.dirname(p) for p in items.path]
+    rel = {f: _relative(Path(f).resolve(), base) for f in dict.fromkeys(folders)}
+    out = items.assign(path=[(rel[f]/os.path.basename(p)).as_posix() for f, p in zip(folders, items.path)])
+    with atomic_path(path) as tmp: out.to_parquet(tmp, index=False) if path.suffix == '.parquet' else out.to_csv(tmp, index=False, encoding='utf8')
+    return path
+
+def _relative(folder, base): return folder.relative_to(base) if folder.is_relative_to(base) else folder

@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/recipes.html.md"""
 __all__ = ['RECIPES', 'WRITTEN', 'QUICK', 'Recipe', 'get_recipe', 'recipe_learner', 'Run', 'judged_split', 'finish_run',
            'run_recipe', 'export_run', 'embedded_weights', 'quickstart']
 
-# %% ../nbs/18_recipes.ipynb #8ad75a54
+# %% ../nbs/18_recipes.ipynb #777aee23
 import shutil, sys, warnings
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
@@ -27,13 +27,14 @@ from .data import face_dataloaders
 from .detector import EMBEDDED
 from .evaluate import Evaluation, evaluate
 from .export import export_bundle, rebuild_learner
+from .harmonise import fit_law
 from .image import Spec
 from .items import face_items, read_pairs, save_items, split_items
 from .learner import face_learner
 from .schedule import SEED_002, Phase
 from .sources import synthetic_sample
 
-# %% ../nbs/18_recipes.ipynb #dd8786a4
+# %% ../nbs/18_recipes.ipynb #1b15b38f
 @dataclass(frozen=True)
 class Recipe:
     "How to train a detector"
@@ -45,6 +46,8 @@ class Recipe:
     delivery: dict | None = field(default_factory=lambda: dict(p_scale=.5, p_save=.4)) # See `Delivery`; None: off
     balance: str | None = 'both' # See `item_weights`
     pair_share: float = 0.65   # See `item_weights`
+    max_repeats: float | None = 8 # See `cap_weights`
+    harmonise: bool = False    # Fit a `Law` to the training images and put it into `spec`
     bs: int = 32               # Batch size
     phases: tuple[Phase, ...] = (Phase('head', 1, 3e-3, 'head'), Phase('all', 12, 6e-4, wd=0.05)) # See `fit_progressive`
     ema: float | None = 0.998  # Decay of the averaged weights; None: off
@@ -66,17 +69,19 @@ class Recipe:
         try: return cls(**d | (dict(phases=tuple(Phase(**p) for p in d['phases'])) if 'phases' in d else {}))
         except TypeError as e: raise RunError(f'a recipe setting is not understood: {e}') from e
 
-# %% ../nbs/18_recipes.ipynb #0a7f392b
+# %% ../nbs/18_recipes.ipynb #ba4d70ba
 @patch
 def scaled(self: Recipe,
     epochs: int | None = None, # Of the last phase
     size: int | None = None, # Side of the square the network sees, pixels
     arch: str | None = None, # Backbone
-    bs: int | None = None # Batch size
+    bs: int | None = None, # Batch size
+    harmonise: bool | None = None # Whether both classes get one history
 ):
-    "The recipe with other epochs in its last phase, another size, backbone or batch size"
+    "The recipe with other epochs in its last phase, another size, backbone or batch size, with or without a law"
     phases = self.phases if epochs is None else self.phases[:-1] + (replace(self.phases[-1], epochs=epochs),)
-    return replace(self, phases=phases, spec=_resized(self.spec, size), arch=arch or self.arch, bs=bs or self.bs)
+    return replace(self, phases=phases, spec=_resized(self.spec, size), arch=arch or self.arch, bs=bs or self.bs,
+                   harmonise=self.harmonise if harmonise is None else harmonise)
 
 def _resized(spec, size):
     "The spec at another size, its bound on the short side in proportion"
@@ -98,7 +103,7 @@ def get_recipe(
     if Path(name).suffix == '.json' and Path(name).is_file(): return Recipe.from_dict(read_json(name))
     raise RunError(f'no recipe {name!r}: there are {", ".join(RECIPES)}, or give a JSON file')
 
-# %% ../nbs/18_recipes.ipynb #496a55b0
+# %% ../nbs/18_recipes.ipynb #0e8b411c
 def recipe_learner(
     recipe: Recipe, # How to train
     items: pd.DataFrame, # The manifest, with splits
@@ -110,7 +115,8 @@ def recipe_learner(
 ) -> Learner:
     "The DataLoaders and the learner a recipe asks for"
     seed_everything(recipe.seed)
-    dls = face_dataloaders(items, spec=recipe.spec, bs=recipe.bs, delivery=recipe.delivery, balance=recipe.balance, pairs=pairs, pair_share=recipe.pair_share, num_workers=num_workers)
+    dls = face_dataloaders(items, spec=recipe.spec, bs=recipe.bs, delivery=recipe.delivery, balance=recipe.balance, pairs=pairs, pair_share=recipe.pair_share,
+                           max_repeats=recipe.max_repeats, num_workers=num_workers)
     loss = LabelSmoothingCrossEntropy(recipe.smoothing) if recipe.smoothing else None
     return face_learner(dls, recipe.arch or (None if weights else 'resnet18'), recipe.head, pretrained, weights, recipe.drop, loss_func=loss, path=Path(path))
 
@@ -172,7 +178,7 @@ def _copy(src, dst):
     "Copy a file, whole or not at all"
     with atomic_path(dst) as tmp: shutil.copyfile(src, tmp)
 
-# %% ../nbs/18_recipes.ipynb #a175b389
+# %% ../nbs/18_recipes.ipynb #a139fc5b
 def run_recipe(
     recipe: str | Path | Recipe, # A name, a JSON file or a recipe
     items: pd.DataFrame, # The manifest
@@ -192,6 +198,7 @@ def _train(recipe, items, out, pairs, weights, pretrained, num_workers, notes):
     "A run in the folder `out`"
     pairs = read_pairs(pairs, items)
     if weights == 'embedded': weights = embedded_weights(out/'weights')
+    if recipe.harmonise and not recipe.spec.law: recipe = replace(recipe, spec=replace(recipe.spec, law=fit_law(items[items.split == 'train'])))
     learn = recipe_learner(recipe, items, pairs, weights, pretrained, out, num_workers)
     recipe = replace(recipe, arch=learn.meta['arch'])                 # the run says what it really trained
     save_items(items, out/'items.csv')

@@ -12,19 +12,21 @@ from dataclasses import asdict, dataclass
 
 from .core import FAKE, REAL, BundleError, known_keys
 
-# %% ../nbs/02_verdict.ipynb #3be3badf
+# %% ../nbs/02_verdict.ipynb #af491e89
 @dataclass(frozen=True)
 class Gate:
     "What a file must offer before a verdict is given"
     min_short: int = 64        # Short side of the photo, pixels
     min_quality: int = 25      # libjpeg quality, 1 to 100; files that are no JPEG pass
+    min_face: int = 64         # Longer side of the face, pixels; asked only where the photo was searched for one
 
     def reasons(self, facts: dict) -> list[str]:
-        "Why a file with these `facts` (see `image_facts`) gets no verdict; empty when it may"
+        "Why a file with these `facts` (see `image_facts`; `face`: size of the face, 0 for none) gets no verdict; empty when it may"
         out = []
-        short, quality = min(facts.get('width') or 0, facts.get('height') or 0), facts.get('quality')
+        short, quality, face = min(facts.get('width') or 0, facts.get('height') or 0), facts.get('quality'), facts.get('face')
         if short < self.min_short: out.append(f'photo smaller than {self.min_short} px')
         if quality is not None and quality < self.min_quality: out.append(f'heavily compressed (JPEG quality about {quality})')
+        if face is not None and face < self.min_face: out.append(f'face smaller than {self.min_face} px' if face else 'no face found')
         return out
 
 # %% ../nbs/02_verdict.ipynb #91a19612

@@ -15,7 +15,7 @@ from nbdev.doclinks import nbdev_export
 import readme
 
 ROOT, LIB = readme.ROOT, 'face_fake_or_not'
-LIGHT = 'core image verdict items sources hub detector app cli'.split()
+LIGHT = 'core law faces image verdict intervals items duplicates frames download shards headshots sources facts harmonise audit hub detector app cli'.split()
 SLOW_IMPORTS = 'torch', 'fastai'
 ALL_IMPORTS = SLOW_IMPORTS + ('numpy', 'PIL', 'pandas', 'gradio', 'onnxruntime')
 MAX_LINES = 45
@@ -161,7 +161,7 @@ def wheel():
         r = subprocess.run(cmd, capture_output=True, text=True)
         if r.returncode: return [f'build failed: {last_lines(r.stdout + r.stderr)}']
         held = set(zipfile.ZipFile(next(Path('dist').glob('*.whl'))).namelist())
-        wanted = [*(tmp/LIB).rglob('*.py'), *(p for p in (tmp/LIB/'embedded').rglob('*') if p.is_file())]
+        wanted = [*(tmp/LIB).rglob('*.py'), *(p for d in ('embedded', 'embedded_faces') for p in (tmp/LIB/d).rglob('*') if p.is_file())]
         return [f'{o} is missing' for o in sorted(p.relative_to(tmp).as_posix() for p in wanted) if o not in held]
 
 def paths():
