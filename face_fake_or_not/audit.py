@@ -9,7 +9,7 @@ __all__ = ['FEATURES', 'ENVELOPE', 'WARN_AUC', 'FAIL_AUC', 'ADVICE', 'COLOURS', 
            'held_out_scores', 'shortcut_row', 'pixel_facts', 'harmonised_facts', 'level_of', 'shortcut_table',
            'balance_findings', 'Audit', 'shortcut_finding', 'audit', 'audit_figure']
 
-# %% ../nbs/05_audit.ipynb #36d56ed2
+# %% ../nbs/05_audit.ipynb #dc00c027
 import os
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from fastcore.basics import patch
 
 from .core import FAKE, REAL, ItemsError, atomic_path, json_text, write_json
 from .duplicates import find_duplicates, leaks
@@ -187,7 +188,7 @@ def balance_findings(
 
 def _some(names, n=6): return ', '.join(list(names)[:n]) + (', …' if len(names) > n else '')
 
-# %% ../nbs/05_audit.ipynb #fd4a8753
+# %% ../nbs/05_audit.ipynb #28ff35aa
 @dataclass
 class Audit:
     "What an audit found"
@@ -222,21 +223,6 @@ class Audit:
     def to_json(self) -> str:
         "The same as one line of JSON"
         return json_text(self.to_dict(), None)
-
-    def show(self):
-        "Print the findings and return the picture"
-        print(self)
-        return audit_figure(self)
-
-    def save(self,
-        path: str | Path # A folder for audit.json, audit.png and facts.csv
-    ) -> Path: # `path`
-        "Write figures, picture and the facts of every image"
-        path = Path(path)
-        write_json(path/'audit.json', self.to_dict())
-        with atomic_path(path/'audit.png') as tmp: audit_figure(self).savefig(tmp, dpi=120)
-        with atomic_path(path/'facts.csv') as tmp: self.facts.to_csv(tmp, index=False)
-        return path
 
     def __str__(self): return '\n'.join([f'{self.verdict.upper()}: {self.name}, {self.n} images'] + [f'  {l:4}  {t}' for l, t in self.findings])
 
@@ -352,3 +338,21 @@ def audit_figure(
     axes = fig.subplots(len(parts), 1, squeeze=False, sharex=True, height_ratios=[len(t) for t, _ in parts])[:, 0]
     for ax, part in zip(axes, parts): _bars(ax, *part)
     return fig
+
+# %% ../nbs/05_audit.ipynb #bb438259
+@patch
+def show(self: Audit):
+    "Print the findings and return the picture"
+    print(self)
+    return audit_figure(self)
+
+@patch
+def save(self: Audit,
+    path: str | Path # A folder for audit.json, audit.png and facts.csv
+) -> Path: # `path`
+    "Write figures, picture and the facts of every image"
+    path = Path(path)
+    write_json(path/'audit.json', self.to_dict())
+    with atomic_path(path/'audit.png') as tmp: audit_figure(self).savefig(tmp, dpi=120)
+    with atomic_path(path/'facts.csv') as tmp: self.facts.to_csv(tmp, index=False)
+    return path

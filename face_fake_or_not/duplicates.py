@@ -9,11 +9,12 @@ __all__ = ['SIDE', 'CELLS', 'PICTURE', 'IN_MEMORY', 'GRID', 'N_BITS', 'WINDOWS',
            'PLAIN', 'TINT', 'LEVELS', 'DISTANCE', 'REACH', 'NEIGHBOURS', 'thumbnail', 'fingerprints', 'window_hashes',
            'near_pairs', 'similarity', 'find_duplicates', 'group_duplicates', 'leaks', 'drop_duplicates']
 
-# %% ../nbs/03a_duplicates.ipynb #39b83175
-import hashlib, itertools, math, os, tempfile, warnings
+# %% ../nbs/03a_duplicates.ipynb #f9fb9cad
+import contextlib, hashlib, itertools, math, os, tempfile, warnings
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ from .core import ImageError, ItemsError, file_sha256, progress
 from .image import open_image, to_rgb
 from .items import _keys
 
-# %% ../nbs/03a_duplicates.ipynb #0d29a6c3
+# %% ../nbs/03a_duplicates.ipynb #fee609f5
 SIDE, CELLS = 64, 16     # sides of the grey picture and of the colours
 PICTURE = np.dtype([('grey', np.uint8, (SIDE, SIDE)), ('tint', np.int8, (2, CELLS, CELLS))])     # tint: half of red less green, and of blue less green
 IN_MEMORY = 50_000       # pictures beyond this many (230 MB) go to a temporary file
@@ -33,8 +34,9 @@ def thumbnail(
 ) -> np.ndarray: # One `PICTURE`
     "The small picture by which photos are compared; raises `ImageError` when it cannot be read"
     im = open_image(source)
-    im.draft('RGB', (2 * SIDE, 2 * SIDE))
-    im = to_rgb(im).resize((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3)
+    with contextlib.nullcontext() if im is source else im:         # a file is closed, also when it is broken; the caller's own image is left as it is
+        if im is not source: im.draft('RGB', (2 * SIDE, 2 * SIDE))
+        im = to_rgb(im).resize((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3)
     r, g, b = np.moveaxis(np.asarray(im.resize((CELLS, CELLS), Image.Resampling.BOX), np.int16), 2, 0)
     out = np.zeros((), PICTURE)
     out['grey'], out['tint'] = im.convert('L'), np.stack([r - g, b - g]) // 2
@@ -354,10 +356,10 @@ def _confirmed(pictures, i, j, turned, workers):
     with ThreadPoolExecutor(workers or os.cpu_count()) as ex: got = list(progress(ex.map(one, parts), len(parts), 'comparing candidates'))
     return np.concatenate([*got, np.zeros(0)])
 
-# %% ../nbs/03a_duplicates.ipynb #afab1223
+# %% ../nbs/03a_duplicates.ipynb #970daefc
 def _as_items(items):
-    "A manifest with all columns that are looked at"
-    items = items if isinstance(items, pd.DataFrame) else pd.DataFrame(dict(path=[str(p) for p in items]), dtype=object)
+    "A manifest with all columns that are looked at, numbered from 0"
+    items = items.reset_index(drop=True) if isinstance(items, pd.DataFrame) else pd.DataFrame(dict(path=[str(p) for p in items]), dtype=object)
     if 'path' not in items: raise ItemsError(f'items have no column path, only {", ".join(map(str, items.columns)) or "none"}')
     return items.assign(**{c: '' for c in ('label', 'domain', 'split', 'group') if c not in items})
 
@@ -403,7 +405,7 @@ def find_duplicates(
     out.attrs.update(bad=_named_bad(items, why), candidates=len(i), images=sum(w is None for w in why))
     return out if mirror else out.drop(columns='mirrored')
 
-# %% ../nbs/03a_duplicates.ipynb #0beed3df
+# %% ../nbs/03a_duplicates.ipynb #8671870c
 def _connected(items, pairs, groups):
     "A number for each item, the same for those connected by pairs of copies and, if asked, by groups"
     from scipy.sparse import coo_array
@@ -424,15 +426,14 @@ def group_duplicates(
 ) -> pd.DataFrame: # A copy with `group` filled for all copies
     "Put copies of one photo into one group, so that `split_items` keeps them on one side"
     pairs = find_duplicates(items, **kwargs) if pairs is None else pairs
-    out = _as_items(items).copy()
-    if pairs.empty: return out
+    out = _as_items(items)
     part = pd.Series(_connected(out, pairs, True), out.index)
     mine = part.isin(part[out.path.isin({*pairs.path_a, *pairs.path_b})])
     known = out.group[mine & (out.group != '')].groupby(part).min()
     names = _keys(out.assign(group=''))[mine].groupby(part).min()
     out['group'] = out.group.astype(object).where(~mine, part.map({**names, **known}))
-    _say_chain(part[mine].value_counts().iloc[0], len(out))
-    return out
+    _say_chain(part[mine].value_counts().max(), len(out))
+    return out.set_index(items.index)
 
 def _say_chain(largest, n):
     "One group that holds much of the data is more likely a chain than a photo"
@@ -474,14 +475,17 @@ def _torn(items):
     n = named.groupby('group').split.nunique()
     return sorted(n.index[n > 1])
 
-# %% ../nbs/03a_duplicates.ipynb #9635e1fd
+# %% ../nbs/03a_duplicates.ipynb #407b6dbf
 def _findings(items, pairs, n):
     "The counts in words, with a level and with what to do"
-    out, say = [], lambda p: f'{p.path_a} and {p.path_b}'
+    out, base = [], items.attrs.get('root')
+    short = lambda p: os.path.relpath(p, base) if base and Path(p).is_relative_to(base) else p
+    say = lambda p: f'{short(p.path_a)} and {short(p.path_b)}'
     for s, c in n['seen_in_train'].items():
         if not c['photos']: continue
-        first = pairs[pairs.across_splits & ((pairs.split_a == s) | (pairs.split_b == s))]
-        out.append(('fail' if c['exact'] > .01 * c['of'] else 'warn', f'{c["photos"]} of {c["of"]} {s} photos have a copy in train ({c["exact"]} of them exact)' + (f', such as {say(first.iloc[0])}' if len(first) else '')
+        first = pairs[[{a, b} == {s, 'train'} for a, b in zip(pairs.split_a, pairs.split_b)]]
+        level = 'fail' if c['exact'] > .01 * c['of'] or c['photos'] > .1 * c['of'] else 'warn'
+        out.append((level, f'{c["photos"]} of {c["of"]} {s} photos have a copy in train ({c["exact"]} of them exact)' + (f', such as {say(first.iloc[0])}' if len(first) else '')
             + ': split again (group_duplicates, then split_items with the splits emptied), or leave the copies in train out (drop_duplicates with near=True)'))
     if n['exact_across_labels']:
         first = pairs[pairs.across_labels & (pairs.kind == 'exact')].iloc[0]

@@ -57,7 +57,7 @@ def _qualities(facts, sides):
     top = int(np.clip(top, 60, 92))
     return max(40, top - 25), top
 
-# %% ../nbs/04b_harmonise.ipynb #e299d788
+# %% ../nbs/04b_harmonise.ipynb #a364dc09
 def pixel_seed(
     im, # An RGB image
     seed: int = 0 # Another seed, other draws
@@ -74,6 +74,7 @@ def harmonised_file(
     im = to_rgb(open_image(path))
     return law_bytes(im, law, pixel_seed(im, seed))
 
+# %% ../nbs/04b_harmonise.ipynb #ca84db92
 def harmonise_items(
     items: pd.DataFrame, # The manifest
     dest: str | Path, # Folder to make; replaced when it exists
