@@ -9,10 +9,9 @@ __all__ = ['FEATURES', 'ENVELOPE', 'WARN_AUC', 'FAIL_AUC', 'ADVICE', 'COLOURS', 
            'held_out_scores', 'shortcut_row', 'pixel_facts', 'harmonised_facts', 'level_of', 'shortcut_table',
            'balance_findings', 'Audit', 'shortcut_finding', 'audit', 'audit_figure']
 
-# %% ../nbs/05_audit.ipynb #dc00c027
+# %% ../nbs/05_audit.ipynb #23643066
 import os
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +20,14 @@ from fastcore.basics import patch
 
 from .core import FAKE, REAL, ItemsError, atomic_path, json_text, write_json
 from .duplicates import find_duplicates, leaks
-from .facts import facts_table, file_facts, is_grey, shorts
+from .facts import facts_table, file_facts, named, shorts
 from .harmonise import fit_law, pixel_seed
-from .frames import add_faces
+from .frames import add_faces, face_box
 from .image import Spec, native_short, open_image, region_of, to_rgb
 from .intervals import interval, resample_counts, weighted_auc
 from .law import Law, law_bytes
 
-# %% ../nbs/05_audit.ipynb #6cb1ed4e
+# %% ../nbs/05_audit.ipynb #a755d84e
 FEATURES = {'width': ['width'], 'height': ['height'], 'aspect': ['aspect'], 'enlargement': ['enlargement'], 'bytes per pixel': ['bytes_per_pixel'],
             'quantisation': ['quality', 'tables'], 'chroma': ['chroma', 'progressive'], 'grey': ['grey', 'mode'], 'format': ['format'], 'suffix': ['suffix'],
             'exif': ['exif'], 'icc': ['icc']}
@@ -36,7 +35,7 @@ FEATURES = {'width': ['width'], 'height': ['height'], 'aspect': ['aspect'], 'enl
 def container_columns(
     facts: pd.DataFrame, # As from `facts_table`, readable files only
     spec: Spec = Spec() # The preprocessing that training would use
-) -> pd.DataFrame: # Numbers alone: names become the rank of their frequency
+) -> pd.DataFrame: # Numbers alone: names become numbers, rare ones the same
     "What can be told of images without their pixels"
     short = shorts(facts).to_numpy(float)
     after = np.array([native_short(s, spec) for s in short]) if spec.policy == 'native' else spec.size
@@ -47,9 +46,11 @@ def _numbers(col):
     "A column a tree can split: unknown is -1"
     if pd.api.types.is_bool_dtype(col): return col.astype(float)
     if pd.api.types.is_numeric_dtype(col): return col.astype(float).fillna(-1.)
-    return col.map({v: i for i, v in enumerate(col.value_counts().index)}).fillna(-1.).astype(float)
+    n = col.value_counts()
+    common = sorted(n.index[n >= 5], key=str)          # by name: the order of the rows knows the label
+    return col.map({v: common.index(v) if v in common else len(common) for v in n.index}).fillna(-1.).astype(float)    # rare ones are one value
 
-# %% ../nbs/05_audit.ipynb #5c311790
+# %% ../nbs/05_audit.ipynb #737c77e0
 def folds_of(
     fake: np.ndarray, # Booleans, one an item
     groups, # One label an item; empty ones stand alone
@@ -57,13 +58,19 @@ def folds_of(
 ) -> list: # Pairs of training and held-out positions; raises `ItemsError` with fewer than ten of a class
     "Stratified folds that keep groups together"
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+    codes = _codes(groups)
     if min(fake.sum(), (~fake).sum()) < 10: raise ItemsError(f'{int(fake.sum())} fake and {int((~fake).sum())} real images: an audit needs ten of each at least')
-    blank, codes = np.zeros(len(fake)), pd.factorize(np.array([g or f'#{i}' for i, g in enumerate(groups)], dtype=object))[0]
+    if codes.max() < 4: raise ItemsError(f'the items are frames of {codes.max() + 1} videos: an audit needs five groups at least')
+    blank, grouped = np.zeros(len(fake)), None
     grouped = codes.max() + 1 < len(codes)
     kind = StratifiedGroupKFold if grouped else StratifiedKFold        # the grouped one is slow where there is nothing to group
     folds = list(kind(5, shuffle=True, random_state=seed).split(blank, fake, codes if grouped else None))
     if any(len(np.unique(fake[tr])) < 2 or not len(te) for tr, te in folds): raise ItemsError('too few groups to hold some out: the items are frames of a handful of videos')
     return folds
+
+def _codes(groups):
+    "A number for each group; items without one stand alone"
+    return pd.factorize(np.array([g if isinstance(g, str) and g else f'#{i}' for i, g in enumerate(groups)], dtype=object))[0]
 
 def _model(n, columns):
     "A tree for one fact, a forest for several"
@@ -84,7 +91,7 @@ def held_out_scores(
         score[te] = model.predict_proba(x[te])[:, list(model.classes_).index(True)] if True in model.classes_ else 0.
     return score
 
-# %% ../nbs/05_audit.ipynb #89485d45
+# %% ../nbs/05_audit.ipynb #d703da07
 def shortcut_row(
     x: np.ndarray, # items x columns
     fake: np.ndarray, # Booleans, one an item
@@ -97,9 +104,17 @@ def shortcut_row(
     one, rng = np.ones((1, len(fake))), np.random.default_rng(seed)
     score = held_out_scores(x, fake, folds)
     lo, hi = interval(weighted_auc(fake, score, resample_counts(groups, 400, seed)))
-    null = [weighted_auc(y, held_out_scores(x, y, folds), one)[0] for y in (rng.permutation(fake) for _ in range(permutations))]
+    if permutations < 5: raise ItemsError(f'permutations {permutations}: chance needs 5 or more to be measured')
+    null = [weighted_auc(y, held_out_scores(x, y, folds), one)[0] for y in (_shuffled(fake, groups, rng) for _ in range(permutations))]
     mid, half = np.mean(null), 1.96 * np.std(null, ddof=1)
     return dict(auc=weighted_auc(fake, score, one)[0], lo=lo, hi=hi, null_lo=mid - half, null_hi=mid + half)
+
+# %% ../nbs/05_audit.ipynb #19b17ceb
+def _shuffled(fake, groups, rng):
+    "Labels at random; whole groups where each has one label, as frames of a video do"
+    codes = _codes(groups)
+    first = np.unique(codes, return_index=True)[1]
+    return rng.permutation(fake[first])[codes] if (fake[first][codes] == fake).all() else rng.permutation(fake)
 
 # %% ../nbs/05_audit.ipynb #8bfb8796
 ENVELOPE = {'blockiness': ['blockiness'], 'sharpness': ['sharpness'], 'border': ['border'], 'colour': ['red', 'green', 'blue', 'saturation'], 'bytes per pixel': ['bytes_per_pixel']}
@@ -123,16 +138,17 @@ def _steps(d):
     means = [d[i::8].mean() for i in range(min(8, len(d)))]
     return float(max(means) / (np.mean(means) + 1e-3))
 
-# %% ../nbs/05_audit.ipynb #bbc68791
+# %% ../nbs/05_audit.ipynb #1bf95e45
 def harmonised_facts(
     path: str | Path, # An image file
     law: Law, # The history to give it
     seed: int = 0, # Another seed, other draws
-    spec: Spec = Spec() # The preprocessing: its region is cut out first
+    spec: Spec = Spec(), # The preprocessing: its region is cut out first
+    box=None # A known face, see `region_of`
 ) -> dict: # Facts of the new file and the columns of `ENVELOPE`; error where it cannot be read
     "What can be told of a photo after the law"
-    try: im = region_of(to_rgb(open_image(path)), spec)[0]
-    except ValueError as e: return dict(error=str(e))
+    try: im = region_of(to_rgb(open_image(path)), spec, box)[0]
+    except ValueError as e: return dict(error=named(path, e))
     raw = law_bytes(im, law, pixel_seed(im, seed))
     facts = file_facts(raw)
     return facts | pixel_facts(to_rgb(open_image(raw))) | dict(bytes_per_pixel=facts['bytes'] / (facts['width'] * facts['height']))
@@ -245,13 +261,19 @@ def shortcut_finding(
     advice = ADVICE.get(r.feature) or 'It may be honest evidence, or the taste of the sources: compare fair pairs'
     return [(level, text + (f'; then {_some(others)}' if others else '') + f'. {advice}')]
 
-# %% ../nbs/05_audit.ipynb #41a3b5a2
+# %% ../nbs/05_audit.ipynb #81d21d1c
 def _sample(items, n, seed):
     "At most `n` items, each label and domain in its proportion"
     if len(items) <= n: return items
-    return items.groupby(['label', 'domain'], group_keys=False).sample(frac=n / len(items), random_state=seed)
+    out = []
+    for _, d in items.groupby('label'):
+        keep = min(len(d), max(n * len(d) // len(items), n // 4))        # a small class keeps enough to be judged
+        order = d.sample(frac=1, random_state=seed)
+        rank = order.groupby('domain').cumcount() / order.domain.map(order.domain.value_counts())
+        out.append(order.iloc[np.argsort(rank, kind='stable')[:keep]])
+    return pd.concat(out).sort_index()
 
-# %% ../nbs/05_audit.ipynb #419e0bea
+# %% ../nbs/05_audit.ipynb #f8dd74cc
 def audit(
     items: pd.DataFrame, # The manifest
     spec: Spec = Spec(), # The preprocessing that training would use
@@ -267,15 +289,20 @@ def audit(
     workers: int | None = None # Threads; None: one a core
 ) -> Audit:
     "What gives the label of `items` away without looking at a face; `Audit.verdict` is 'pass', 'warn' or 'fail'"
-    items = items.assign(**{c: '' for c in ('domain', 'split', 'group') if c not in items})
+    if not len(items): raise ItemsError('no items to audit')
+    items = items.assign(**{c: items[c].fillna('') if c in items else '' for c in ('domain', 'split', 'group')}).reset_index(drop=True)
     found = balance_findings(items) + _unreadable_finding(items)
     sample = _sample(items, n_max, seed)
     facts = facts_table(sample, workers)
     ok = facts.error.isna()
     found += _broken_finding(sample, facts)
     sample, facts = sample[ok], facts[ok]
+    n = len(sample)
     table = shortcut_table(container_columns(facts, spec), sample, FEATURES, permutations, seed)
-    found += shortcut_finding(table, 'the files as they are')
+    raw = shortcut_finding(table, 'the files as they are')
+    found += [('note', f'{t}, as this spec does') for _, t in raw] if spec.law and pixels else raw      # with a law the second look is the verdict
+    if spec.region == 'face': sample = add_faces(_sample(sample, max(n_pixels, n_faces), seed), workers)
+    facts = facts.loc[sample.index]
     law = law or spec.law or (fit_law(sample, facts, spec) if pixels else None)
     after, envelope = _second_look(_sample(sample, n_pixels, seed), spec, law, permutations, seed, workers) if pixels else (pd.DataFrame(), pd.DataFrame())
     if pixels: found += shortcut_finding(after, 'after the law') + [('note', t) for _, t in shortcut_finding(envelope, 'warning, the pixels after the law')]
@@ -283,10 +310,11 @@ def audit(
     if duplicates: found += leaks(items, find_duplicates(items, workers=workers))['findings']
     counts = items.groupby(['domain', 'label', 'split']).size().rename('n').reset_index()
     order, root = ['fail', 'warn', 'note'], Path(items.attrs.get('root', 'items'))
+    facts = pd.concat([sample[['path', 'label', 'domain']], facts], axis=1)
     found = [(l, t.replace(f'{root}{os.sep}', '')) for l, t in sorted(found, key=lambda f: order.index(f[0]))]      # paths below the folder are enough
-    return Audit(table, after, envelope, found, counts, facts, law, root.name or 'items', len(sample))
+    return Audit(table, after, envelope, found, counts, facts, law, root.resolve().name, n)
 
-# %% ../nbs/05_audit.ipynb #ec390ccb
+# %% ../nbs/05_audit.ipynb #e1852196
 def _unreadable_finding(items):
     "What `face_items` left out"
     bad = items.attrs.get('bad') or []
@@ -300,7 +328,9 @@ def _broken_finding(items, facts):
 
 def _second_look(items, spec, law, permutations, seed, workers):
     "The container and the envelope after the law"
-    facts = facts_table(items, workers, partial(harmonised_facts, law=law, seed=seed, spec=spec), 'giving all one history')
+    boxes = {r.path: face_box(r._asdict()) for r in items.itertuples()} if spec.region == 'face' else {}
+    read = lambda p: harmonised_facts(p, law, seed, spec, boxes.get(p))
+    facts = facts_table(items, workers, read, 'giving all one history')
     ok = facts.error.isna()
     items, facts = items[ok], facts[ok]
     kept = {k: v for k, v in FEATURES.items() if k not in ('suffix', 'bytes per pixel')}     # a copy has no name, and at one quality bytes are content
@@ -309,9 +339,8 @@ def _second_look(items, spec, law, permutations, seed, workers):
 
 def _framing_findings(items, facts, permutations, seed, workers):
     "How large the faces are in their images, and how many"
-    boxed = items if 'face_x' in items else add_faces(items, workers)
-    size = pd.to_numeric(boxed.face_h, errors='coerce') / shorts(facts)
-    columns = pd.DataFrame(dict(face_share=size, found=pd.to_numeric(boxed.n_faces).clip(upper=2)), index=items.index).fillna(-1.)
+    boxed = add_faces(items, workers)
+    columns = pd.DataFrame(dict(face_share=boxed.face_h / shorts(facts), found=boxed.n_faces.clip(upper=2)), index=items.index).fillna(-1.)
     return shortcut_finding(shortcut_table(columns, items, {'face size in the image': ['face_share'], 'faces found': ['found']}, permutations, seed, 'warn'), 'framing')
 
 # %% ../nbs/05_audit.ipynb #506337d0

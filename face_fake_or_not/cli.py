@@ -8,16 +8,17 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/cli.html.md"""
 __all__ = ['app', 'DetectorOpt', 'TrustOpt', 'ShaOpt', 'PairsOpt', 'say', 'main', 'expand', 'line', 'write_csv', 'predict', 'get',
            'audit', 'harmonise', 'results_text', 'train', 'evaluate', 'export', 'quickstart', 'serve']
 
-# %% ../nbs/20_cli.ipynb #85a960e5
+# %% ../nbs/20_cli.ipynb #1a423062
 import contextlib, csv, glob, json, os, sys, warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
-from .core import FaceFakeError, Prediction, atomic_path
+from .core import FaceFakeError, Prediction, atomic_path, progress
 
-# %% ../nbs/20_cli.ipynb #df04da22
+# %% ../nbs/20_cli.ipynb #b6c5f62d
 app = typer.Typer(name='face-fake-or-not', no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help='Tell photos of real faces from AI-made ones.', context_settings=dict(help_option_names=['-h', '--help']))
 
@@ -46,6 +47,7 @@ def main():
     "Run the command; every expected error is one line"
     for stream in (sys.stdout, sys.stderr):      # a name in another script must not end a batch on a terminal that cannot show it
         if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='backslashreplace')
+    warnings.showwarning = lambda message, *_, **__: say(f'warning: {message}')     # without the line of source it came from
     try: app()
     except KeyboardInterrupt: sys.exit(130)
     except Exception as e:
@@ -94,20 +96,13 @@ def _in_folder(folder, files):
     if not files: raise FaceFakeError(f'{folder}: no images in this folder')
     return [str(f) for f in files]
 
-# %% ../nbs/20_cli.ipynb #be5bcb3f
+# %% ../nbs/20_cli.ipynb #9dcbac0f
 def line(
     p: Prediction # One image's
 ) -> str:
     "A prediction in words"
     if p.error: return f'error         {p.error}'
     return f'{p.verdict:12}  P(fake) {p.score:.3f}  {p.path}' + (f'  ({"; ".join(p.reasons)})' if p.reasons else '')
-
-def _with_progress(predictions, total):
-    "A progress bar on standard error where somebody watches"
-    if total < 2 or not sys.stderr.isatty(): return predictions
-    from rich.console import Console
-    from rich.progress import track
-    return track(predictions, total=total, console=Console(stderr=True), description='scoring')
 
 def write_csv(
     predictions, # Iterable of `Prediction`
@@ -126,7 +121,7 @@ def _write(w, p):
     w.writerow(p.row())
     return int(p.error is not None)
 
-# %% ../nbs/20_cli.ipynb #a4b55668
+# %% ../nbs/20_cli.ipynb #90bf1db5
 @app.command()
 def predict(
     paths: Annotated[list[str], typer.Argument(help='Photos, folders or globs.')],
@@ -138,7 +133,7 @@ def predict(
     if csv and as_json: raise typer.BadParameter('choose one of --csv and --json')
     files = expand(paths)
     if csv: _check_target(csv)
-    found = _with_progress(_detector(detector, trust, sha256).iter_predict(files), len(files))
+    found = progress(_detector(detector, trust, sha256).iter_predict(files), len(files), 'scoring')
     if csv:
         bad = write_csv(found, csv)
         say(f'{csv}: {len(files)} rows')
@@ -175,7 +170,7 @@ def get(
     print(f'{items.attrs["root"]}: {len(items)} images')
     print(items.groupby(['label', 'domain', 'split']).size().rename('images').to_string())
 
-# %% ../nbs/20_cli.ipynb #993d165a
+# %% ../nbs/20_cli.ipynb #1b0b64e3
 @app.command()
 def audit(
     folder: Annotated[Path, typer.Argument(metavar='DIR', help='Real and fake faces: real/ and fake/ folders, or an items.csv.')],
@@ -183,30 +178,40 @@ def audit(
     as_json: Annotated[bool, typer.Option('--json', help='Print everything as one JSON object.')] = False,
     size: Annotated[int, typer.Option(help='Side of the square the network will see.')] = 224,
     policy: Annotated[str, typer.Option(help='How it will be made: resize or native.')] = 'resize',
+    region: Annotated[str, typer.Option(help='What of the photo: whole or face.')] = 'whole',
+    harmonise: Annotated[bool, typer.Option(help='Judge as train --harmonise would see it: after one history for both classes.')] = False,
     pixels: Annotated[bool, typer.Option(help='Give a sample one history and look again.')] = True,
     faces: Annotated[bool, typer.Option(help='Compare the size of the faces.')] = True,
     duplicates: Annotated[bool, typer.Option(help='Look for near-duplicates.')] = True,
     workers: Annotated[Optional[int], typer.Option(help='Threads.')] = None
 ):
-    "Say what gives the labels of a folder away without looking at a face. Exit status 1 on fail."
+    "Say what gives the labels of a folder away without looking at a face. Exit status 1 on fail, 2 where it could not be judged."
     from face_fake_or_not.audit import audit as look
+    from face_fake_or_not.harmonise import fit_law
     from face_fake_or_not.image import Spec
     from face_fake_or_not.items import face_items
-    found = look(face_items(folder, workers=workers), Spec(size, policy), pixels=pixels, faces=faces, duplicates=duplicates, workers=workers)
-    if out: found.save(out)
+    try:
+        spec = Spec(size, policy, region=region)
+        if out and out.is_file(): raise FaceFakeError(f'{out} is a file: give the name of a folder')
+        items = face_items(folder, workers=workers)
+        if harmonise: spec = replace(spec, law=fit_law(items, spec=spec))
+        found = look(items, spec, pixels=pixels, faces=faces, duplicates=duplicates, workers=workers)
+        if out: found.save(out)
+    except FaceFakeError as e:                  # 1 is the verdict's
+        say(f'error: {e}')
+        raise typer.Exit(2)
     print(found.to_json() if as_json else found)
     raise typer.Exit(1 if found.verdict == 'fail' else 0)
 
 @app.command()
 def harmonise(
     folder: Annotated[Path, typer.Argument(metavar='DIR', help='Real and fake faces.')],
-    dest: Annotated[Path, typer.Argument(metavar='OUT', help='The folder to make; it must not exist.')],
+    dest: Annotated[Path, typer.Argument(metavar='OUT', help='The folder to make; an earlier copy in it is replaced, nothing else.')],
     seed: Annotated[int, typer.Option(help='Another seed, other draws.')] = 0
 ):
     "Write a copy of a folder in which both classes have one history of scale and codec."
     from face_fake_or_not.harmonise import harmonise_items
     from face_fake_or_not.items import face_items
-    if dest.exists(): raise FaceFakeError(f'{dest} exists: give the name of a new folder')
     done = harmonise_items(face_items(folder), dest, seed=seed)
     law = done.attrs['law']
     print(f'{dest}: {len(done)} images, short side {law["short"][0]}-{law["short"][1]} px, JPEG quality {law["quality"][0]}-{law["quality"][1]}{", grey" if law["grey"] else ""}')

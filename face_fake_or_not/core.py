@@ -77,7 +77,7 @@ def known_keys(
     if unknown: raise error(f'unknown {cls.__name__.lower()} settings: {", ".join(sorted(unknown))}; a newer version may be needed')
     return d
 
-# %% ../nbs/00_core.ipynb #38687335
+# %% ../nbs/00_core.ipynb #824b5e24
 @contextlib.contextmanager
 def atomic_path(
     path: str | Path # The file to write
@@ -89,27 +89,25 @@ def atomic_path(
     os.close(fd)
     try:
         yield Path(tmp)
-        os.chmod(tmp, 0o666 & ~_umask())   # mkstemp makes a private file; this one is an ordinary one
+        os.chmod(tmp, 0o666 & ~_UMASK)     # mkstemp makes a private file; this one is an ordinary one
         os.replace(tmp, path)
     finally: Path(tmp).unlink(missing_ok=True)
 
-def _umask():
-    "The process's umask, which can only be read by setting it"
-    mask = os.umask(0); os.umask(mask)
-    return mask
+_UMASK = os.umask(0); os.umask(_UMASK)     # it can only be read by setting it, which threads must not do at the same time
 
-# %% ../nbs/00_core.ipynb #8d19194a
+# %% ../nbs/00_core.ipynb #3b17163b
 @contextlib.contextmanager
 def atomic_dir(
     path: str | Path # The folder to write; replaced when it exists
 ):
     "A temporary folder beside `path` that takes its name only when the block succeeds"
     path = Path(path)
+    if path.is_file(): raise FaceFakeError(f'{path} is a file: give the name of a folder')
     path.parent.mkdir(parents=True, exist_ok=True)
     tmp = Path(tempfile.mkdtemp(dir=path.parent, prefix=f'.{path.name}.'))
     try:
         yield tmp
-        os.chmod(tmp, 0o777 & ~_umask())
+        os.chmod(tmp, 0o777 & ~_UMASK)
         old = path.with_name(f'.{path.name}.old')
         shutil.rmtree(old, ignore_errors=True)
         if path.exists(): os.replace(path, old)

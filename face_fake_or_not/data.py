@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/data.html.md"""
 __all__ = ['FacePath', 'get_path', 'get_label', 'by_split', 'load_face', 'face_datablock', 'item_weights', 'cap_weights',
            'systematic_draw', 'BalancedDL', 'face_dataloaders', 'spec_of']
 
-# %% ../nbs/07_data.ipynb #2ad88887
+# %% ../nbs/07_data.ipynb #61af7cc9
 import os, sys
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from PIL import Image
 from .core import FAKE, REAL, VOCAB, ItemsError
 from .frames import add_faces, face_box
 from .image import Spec, open_image, to_rgb
-from .items import pair_items, read_pairs, split_items
+from .items import pair_mask, read_pairs, split_items
 from .transforms import Delivery, Region, Window
 
 # %% ../nbs/07_data.ipynb #11cbc508
@@ -63,19 +63,20 @@ def load_face(
     im.face_box = getattr(source, 'box', None)
     return im
 
-# %% ../nbs/07_data.ipynb #67b72c32
+# %% ../nbs/07_data.ipynb #57eda8c1
 def face_datablock(
     spec: Spec = Spec(), # The preprocessing
-    delivery: dict | None = None, # Settings of `Delivery` for training; None: leave photos as they are
+    delivery: dict | None = None, # Settings of `Delivery` for training; None: leave photos as they are. A law in `spec` takes its place
     batch_tfms=None # fastai batch transforms for training; None: a flip
 ) -> DataBlock:
     "The DataBlock for a manifest of faces"
-    item_tfms = ([Region(spec)] if spec.region == 'face' else []) + ([] if delivery is None else [Delivery(spec, **delivery)]) + [Window(spec)]
+    # with a law every photo has its history drawn already; another one on top would be seen in training alone
+    item_tfms = ([Region(spec)] if spec.region == 'face' else []) + ([] if delivery is None or spec.law else [Delivery(spec, **delivery)]) + [Window(spec)]
     # flipping before the tensors are scaled costs a quarter of fastai's affine warp, which would also resample the pixels we look at
     return DataBlock(blocks=(TransformBlock(type_tfms=load_face, batch_tfms=IntToFloatTensor), CategoryBlock(vocab=list(VOCAB))),
         get_x=get_path, get_y=get_label, splitter=by_split, item_tfms=item_tfms, batch_tfms=[Flip()] if batch_tfms is None else batch_tfms)
 
-# %% ../nbs/07_data.ipynb #56b12dda
+# %% ../nbs/07_data.ipynb #35383cac
 def item_weights(
     items: pd.DataFrame, # Training items
     balance: str | None = 'both', # 'label', 'domain', 'both', or None for one weight each
@@ -87,7 +88,7 @@ def item_weights(
     if balance not in (None, 'label', 'domain', 'both'): raise ItemsError(f"balance {balance!r}: expected 'label', 'domain', 'both' or None")
     if balance is None: return np.full(len(items), 1/len(items))
     paired = np.zeros(len(items), bool)
-    for p in () if pairs is None else pairs.itertuples(): paired |= items.index.isin(pair_items(items, p).index)
+    for p in () if pairs is None else pairs.itertuples(): paired |= pair_mask(items, p)
     w = _domain_weights(items, np.where(paired, 0., power)) if balance in ('domain', 'both') else np.ones(len(items))
     for side, share in ((paired, pair_share), (~paired, 1 - pair_share)):
         if balance in ('label', 'both'): _give(w, [side & (items.label == l).to_numpy() for l in VOCAB], 1)
@@ -126,7 +127,7 @@ def _spread(w, limit):
         w[low] *= (total - w[~low].sum()) / w[low].sum() if w[low].sum() else 1.
     return w
 
-# %% ../nbs/07_data.ipynb #a79aff34
+# %% ../nbs/07_data.ipynb #3020a4d9
 def systematic_draw(
     weights: np.ndarray, # One weight an item, summing to 1
     n: int, # Draws
@@ -142,8 +143,13 @@ def systematic_draw(
 class BalancedDL(TfmdDL):
     "A training DataLoader that draws items by weight, and shows label and domain"
     def __init__(self, dataset=None, bs=None, wgts=None, strata=None, **kwargs):
-        self.wgts, self.strata = wgts, strata
+        self.wgts, self.strata = wgts, None if strata is None else pd.factorize(np.asarray(strata))[0]      # names are slow to sort in every epoch
         super().__init__(dataset=dataset, bs=bs, **kwargs)
+
+    def new(self, dataset=None, cls=None, **kwargs):
+        "As fastai's; a copy over the same items keeps their weights"
+        if dataset is None: kwargs = dict(wgts=self.wgts, strata=self.strata) | kwargs
+        return super().new(dataset, cls, **kwargs)
 
     def get_idxs(self):
         if self.wgts is None or not self.shuffle or not self.n: return super().get_idxs()
@@ -159,7 +165,7 @@ class BalancedDL(TfmdDL):
         super().show_batch(b, max_n, ctxs, **kwargs)
         for ax, i in zip(ctxs, idxs): ax.set_title(f'{rows.label.iloc[i]}, {rows.domain.iloc[i]}', fontsize=9)
 
-# %% ../nbs/07_data.ipynb #4c0a1a38
+# %% ../nbs/07_data.ipynb #8760b46e
 def face_dataloaders(
     items: pd.DataFrame, # The manifest; items without a split get one (`split_items`)
     size: int = 224, # Side of the square the network sees, pixels
@@ -177,7 +183,8 @@ def face_dataloaders(
     "DataLoaders of real and fake faces, balanced, with one preprocessing"
     spec, items = spec or Spec(size), split_items(items).reset_index(drop=True)
     _check_splits(items)
-    if spec.region == 'face' and 'face_x' not in items: items = add_faces(items)      # once, not in every epoch
+    if spec.region == 'face': items = add_faces(items)      # those not searched yet; once, not in every epoch
+    items.attrs = {}                                        # fastai takes one row at a time, and pandas copies these along with each
     block, train = face_datablock(spec, delivery, batch_tfms), items[items.split == 'train']
     wgts = cap_weights(item_weights(train, balance, read_pairs(pairs, items), pair_share), train.label, max_repeats)
     first = dict(wgts=None if balance is None else wgts, strata=list(train.label + '/' + train.domain))

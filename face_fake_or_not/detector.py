@@ -7,7 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/detector.html.md"""
 # %% auto #0
 __all__ = ['EMBEDDED', 'Judge', 'BaseDetector', 'Detector', 'FastaiDetector', 'load_detector']
 
-# %% ../nbs/17_detector.ipynb #e0e70a61
+# %% ../nbs/17_detector.ipynb #ba73b1bd
 import hashlib, io, os, time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .core import FAKE, VOCAB, BundleError, ImageError, Prediction, TrustError, label_of, need, read_bundle
+from .core import FAKE, VOCAB, BundleError, ImageError, ItemsError, Prediction, TrustError, label_of, need, read_bundle
 from .image import Spec, fit, image_facts, open_image, region_of, to_rgb
 from .verdict import Rule, judge, label_for
 
-# %% ../nbs/17_detector.ipynb #67832637
+# %% ../nbs/17_detector.ipynb #5a6743f4
 def _path_of(source): return str(source) if isinstance(source, (str, os.PathLike)) else None
 
 class Judge:
@@ -33,13 +33,14 @@ class Judge:
         "Pixels, facts and faces of one photo: the one way in"
         im = open_image(source)
         facts = image_facts(im)          # before `to_rgb`, which drops the quantisation tables
-        im, faces = region_of(to_rgb(im), self.spec)
+        whole = to_rgb(im)
+        part, faces = region_of(whole, self.spec)
         if self.spec.region == 'face': facts['face'] = faces[0].size if faces else 0
-        return self._pixels(im), facts, [dict(box=list(f.box), confidence=f.score, used=f is faces[0]) for f in faces]
+        return self._pixels(whole, part, faces), facts, [dict(box=list(f.box), confidence=f.score, used=f is faces[0]) for f in faces]
 
-    def _pixels(self, im):
-        "What the network gets of the region of a photo"
-        return np.asarray(fit(im, self.spec))
+    def _pixels(self, whole, part, faces):
+        "What the network gets: here the part of the photo that the spec asks for"
+        return np.asarray(fit(part, self.spec))
 
     def _try(self, source):
         "What `_predictions` needs for one source; an error instead of an exception"
@@ -131,7 +132,7 @@ def _session(file, providers, threads):
     try: return ort.InferenceSession(str(file), options, providers=providers)
     except Exception as e: raise BundleError(f'{file}: ONNX Runtime cannot load it ({type(e).__name__}: {e})') from e
 
-# %% ../nbs/17_detector.ipynb #66f1c563
+# %% ../nbs/17_detector.ipynb #3d7d39a2
 def _trusted(path, trust, sha256):
     "The bytes of a file that somebody vouched for, or a `TrustError`"
     if sha256 is not None:
@@ -163,11 +164,16 @@ class FastaiDetector(BaseDetector):
             except UnboundLocalError as e:       # fastai swallows the ImportError that came before
                 raise BundleError('the pickle needs a module that is not installed here: install what it was exported with') from e
         self.rule, self.fake = getattr(self.learn, 'rule', Rule()), _label_map(list(self.learn.dls.vocab), labels)
+        from face_fake_or_not.data import spec_of
+        try: self.spec = spec_of(self.learn.dls)
+        except ItemsError: pass                  # somebody else's learner: it sees the photo as it is
 
-    def _pixels(self, im):
-        "The photo itself: the learner's own transforms do the rest"
+    def _pixels(self, whole, part, faces):
+        "The photo itself, with its face if one was looked for: the learner's own transforms do the rest"
         from fastai.vision.core import PILImage
-        return PILImage(im)
+        im = PILImage(whole)
+        if self.spec.region == 'face': im.box = (*faces[0].box, faces[0].tilt) if faces else (float('nan'),) * 5
+        return im
 
     def _probs(self, images):
         dl = self.learn.dls.test_dl(images, num_workers=0, bs=len(images))

@@ -162,10 +162,10 @@ def unpack(
         archive.unlink()
         raise SourceError(f'{archive.name} is damaged ({e}) and was removed: run again to fetch it anew') from e
 
-# %% ../nbs/03c_download.ipynb #6da4f7e0
+# %% ../nbs/03c_download.ipynb #1059b7c6
 def _count(folder):
     "Files and bytes below `folder`, without the note that says how many"
-    sizes = [os.path.getsize(os.path.join(d, f)) for d, _, files in os.walk(folder) for f in files if f != 'source.json']
+    sizes = [os.path.getsize(os.path.join(d, f)) for d, _, files in os.walk(folder) for f in files if f not in ('source.json', 'Thumbs.db', 'desktop.ini') and not f.startswith('.')]
     return len(sizes), sum(sizes)
 
 def _already(dest, asked):
@@ -177,7 +177,7 @@ def _already(dest, asked):
     if not same or asked.get('revision') not in (None, info.get('revision'), info.get('version')) or (has is not None and (want is None or want > has)):
         raise SourceError(f'{dest}: holds {info.get("handle")} {info.get("version")}' + (f', {has} images a class' if has else '') + '; choose another folder or delete this one')
     n, size = _count(dest)
-    if (n, size) != (info['files'], info['bytes']):
+    if n < info['files'] or size < info['bytes']:                            # a user's own files beside them do no harm
         raise SourceError(f'{dest}: has {n} files of {_size(size)}, {info["files"]} of {_size(info["bytes"])} were downloaded; delete the folder to fetch it again')
     _say(f'{dest.name}: already there, {n} files of {_size(size)}')
     return dest
@@ -418,16 +418,19 @@ def hub_fetch(
             raise
     return [Path(folder)/p for p in paths]
 
-# %% ../nbs/03c_download.ipynb #e3e378f1
+# %% ../nbs/03c_download.ipynb #ade365b0
 def _stem(name): return next((name[:-len(s)] for s in sorted(ARCHIVES, key=len, reverse=True) if name.lower().endswith(s)), None)
 
 def _unpack_all(folder, paths):
     "Unpack the archives among `paths` into folders of their names; they are deleted once all of them are whole"
-    archives = [folder/p for p in paths if _stem(p)]
-    for a in archives:
-        shutil.rmtree(_stem(str(a)), ignore_errors=True)
-        unpack(a, _stem(str(a)))
-    for a in archives: a.unlink()
+    archives, taken = [p for p in paths if _stem(p)], {Path(p).parts[:k] for p in paths for k in range(1, len(Path(p).parts) + 1)}
+    stems = [_stem(p) for p in archives]
+    # beside files of the same name, or another archive of it, the suffix stays in the folder's name
+    to = [folder/(f'{p}.unpacked' if Path(s).parts in taken or stems.count(s) > 1 else s) for p, s in zip(archives, stems)]
+    for p, t in zip(archives, to):
+        shutil.rmtree(t, ignore_errors=True)                                # what an interrupted run left of this archive
+        unpack(folder/p, t)
+    for p in archives: (folder/p).unlink()
 
 def hub_size(
     repo: HubRepo, # An opened repository

@@ -6,7 +6,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/duplicates.html.md"""
 
 # %% auto #0
 __all__ = ['SIDE', 'CELLS', 'PICTURE', 'IN_MEMORY', 'GRID', 'N_BITS', 'WINDOWS', 'MAX_BUCKET', 'MAX_TABLES', 'WHOLE', 'FARTHEST',
-           'PLAIN', 'TINT', 'LEVELS', 'DISTANCE', 'REACH', 'NEIGHBOURS', 'thumbnail', 'fingerprints', 'window_hashes',
+           'PLAIN', 'TINT', 'LEVELS', 'NEIGHBOURS', 'SPLIT_AGAIN', 'thumbnail', 'fingerprints', 'window_hashes',
            'near_pairs', 'similarity', 'find_duplicates', 'group_duplicates', 'leaks', 'drop_duplicates']
 
 # %% ../nbs/03a_duplicates.ipynb #f9fb9cad
@@ -100,7 +100,7 @@ def window_hashes(
             out[s:s+1024, k] = np.packbits(bits.reshape(len(t), N_BITS), 1)
     return out
 
-# %% ../nbs/03a_duplicates.ipynb #23e71036
+# %% ../nbs/03a_duplicates.ipynb #1d25e52e
 MAX_BUCKET, MAX_TABLES = 256, 500
 
 def _bits(words, start, stop):
@@ -110,11 +110,36 @@ def _bits(words, start, stop):
     if s and stop > 64 * (w + 1): v = v | (words[:, w + 1] >> np.uint64(64 - s))
     return v >> np.uint64(64 - (stop - start))
 
+def _keys_of(words, n_bits, n_blocks, k):
+    "For every choice of `k` blocks the bits in them, as one number a hash"
+    cuts = np.linspace(0, n_bits, n_blocks + 1).astype(int)
+    width = np.diff(cuts)
+    blocks = [_bits(words, a, b).astype(np.min_scalar_type((1 << int(b - a)) - 1)) for a, b in itertools.pairwise(cuts)]
+    for chosen in itertools.combinations(range(n_blocks), k):
+        key = np.zeros(len(words), np.uint64)
+        for c in chosen: key = key << np.uint64(width[c]) | blocks[c]
+        yield key
+
+# %% ../nbs/03a_duplicates.ipynb #0364c4bb
+def _block_counts(n_bits, distance):
+    "Numbers of blocks that can be asked to agree, of that number and `distance`"
+    return [k for k in range(1, 9) if math.comb(distance + k, k) <= MAX_TABLES and k * -(-n_bits // (distance + k)) <= 64] or [1]
+
 def _blocks_to_agree(n, n_bits, distance):
-    "How many of `distance` + k blocks must agree so that `n` random hashes seldom meet"
-    fits = [k for k in range(1, 9) if math.comb(distance + k, k) <= MAX_TABLES and k * -(-n_bits // (distance + k)) <= 64]
-    enough = [k for k in fits if k * n_bits / (distance + k) >= math.log2(max(n, 2)) + 3]
-    return (enough or fits[-1:] or [1])[0]
+    "How many blocks must agree so that `n` random hashes seldom meet"
+    counts = _block_counts(n_bits, distance)
+    return next((k for k in counts if k * n_bits / (distance + k) >= math.log2(max(n, 2)) + 3), counts[-1])
+
+def _crowd(keys):
+    "Pairs a row with equal keys"
+    n = np.unique(keys, return_counts=True)[1].astype(float)
+    return (n * (n - 1)).sum() / 2 / max(len(keys), 1)
+
+def _blocks_for(words, n_bits, distance):
+    "The same for these hashes, which may be less than random: more blocks while many meet in the first choices"
+    k, counts = _blocks_to_agree(len(words), n_bits, distance), _block_counts(n_bits, distance)
+    while k + 1 in counts and np.mean([_crowd(i) for i in itertools.islice(_keys_of(words, n_bits, distance + k, k), 3)]) > 4: k += 1
+    return k
 
 # %% ../nbs/03a_duplicates.ipynb #11a18e7e
 def _meeting(keys):
@@ -132,75 +157,73 @@ def _meeting(keys):
         yield order[at], order[at + step]
     yield order[full], None
 
-# %% ../nbs/03a_duplicates.ipynb #d8181995
-def _close(words, a, b, reach, million=1 << 20):
-    "Those of the pairs that differ in at most `reach` bits, as one number each"
-    out = []
+# %% ../nbs/03a_duplicates.ipynb #a2447a7e
+def _close(words, owner, a, b, reach, million=1 << 20):
+    "Those of the pairs that differ in at most `reach` bits and have two owners, as one number each"
+    out = [np.zeros(0, np.int64)]
     for s in range(0, len(a), million):
         x, y = np.minimum(a[s:s+million], b[s:s+million]), np.maximum(a[s:s+million], b[s:s+million])
+        two = owner[x] != owner[y]
+        x, y = x[two], y[two]
         near = np.bitwise_count(words[x] ^ words[y]).sum(1, dtype=np.uint16) <= reach
         out.append(x[near].astype(np.int64) * len(words) + y[near])
     return np.concatenate(out)
 
-def _search(words, n_bits, distance, reach, k):
+def _search(words, owner, n_bits, distance, reach, k):
     "Pairs of different hashes, as one number each, that agree in `k` blocks"
-    cuts = np.linspace(0, n_bits, distance + k + 1).astype(int)
-    width = np.diff(cuts)
-    blocks = [_bits(words, a, b).astype(np.min_scalar_type((1 << int(b - a)) - 1)) for a, b in itertools.pairwise(cuts)]
-    found, full = np.zeros(0, np.int64), []
-    for chosen in itertools.combinations(range(len(blocks)), k):
-        key = np.zeros(len(words), np.uint64)
-        for c in chosen: key = key << np.uint64(width[c]) | blocks[c]
-        new = []
+    found, new, full = np.zeros(0, np.int64), [], []
+    for key in _keys_of(words, n_bits, distance + k, k):
         for a, b in _meeting(key):
             if b is None: full.append(a)
-            else: new.append(_close(words, a, b, reach))
-        found = np.unique(np.concatenate([found, *new]))
-    rows = np.unique(np.concatenate(full))
-    return np.union1d(found, _search_full(words, rows, n_bits, distance, reach, k)) if len(rows) else found
+            else: new.append(_close(words, owner, a, b, reach))
+        if sum(map(len, new)) > max(len(found), 1 << 22): found, new = np.unique(np.concatenate([found, *new])), []     # most pairs meet many times
+    found, rows = np.unique(np.concatenate([found, *new])), np.unique(np.concatenate(full))
+    return np.union1d(found, _search_full(words, owner, rows, n_bits, distance, reach, k)) if len(rows) else found
 
-# %% ../nbs/03a_duplicates.ipynb #6e8edfc4
-def _search_full(words, rows, n_bits, distance, reach, k):
+# %% ../nbs/03a_duplicates.ipynb #5cd29c50
+def _search_full(words, owner, rows, n_bits, distance, reach, k):
     "The same for the rows of overfull buckets, with more blocks"
-    few = words[rows]
-    if math.comb(distance + k + 1, k + 1) <= MAX_TABLES and (k + 1) * -(-n_bits // (distance + k + 1)) <= 64: pairs = _search(few, n_bits, distance, reach, k + 1)
+    few, own = words[rows], owner[rows]
+    if k + 1 in _block_counts(n_bits, distance): pairs = _search(few, own, n_bits, distance, reach, k + 1)
     else:                                            # hundreds that differ in a few bits are linked in a chain, not each with each
         order = np.lexsort(few.T[::-1])
-        pairs = np.unique(np.concatenate([_close(few, order[:-s], order[s:], reach) for s in range(1, 17)]))
+        pairs = np.unique(np.concatenate([_close(few, own, order[:-s], order[s:], reach) for s in range(1, 17)]))
     return rows[pairs // len(few)] * len(words) + rows[pairs % len(few)]
 
 def _words(hashes):
     "Rows of bytes as rows of 64-bit words, first bit first"
     return np.pad(hashes, ((0, 0), (0, -hashes.shape[1] % 8))).view('>u8').astype(np.uint64)
 
-# %% ../nbs/03a_duplicates.ipynb #a737a80f
+# %% ../nbs/03a_duplicates.ipynb #f522401a
 def near_pairs(
     hashes: np.ndarray, # n x bytes, uint8
     distance: int, # Pairs that differ in at most so many bits are found for certain
-    reach: int | None = None # Pairs up to here are kept too where they share enough blocks; None: `distance`
+    reach: int | None = None, # Pairs up to here are kept too where they share enough blocks; None: `distance`
+    owner: np.ndarray | None = None # A number for each hash; hashes of one owner are not compared with each other
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: # Rows i < j, and the bits in which they differ
     "Pairs of hashes that are close; a hash equal to an earlier one is linked to the first such and to nothing else"
     words, n_bits = _words(hashes), hashes.shape[1] * 8
+    owner = np.arange(len(words)) if owner is None else owner
     order = np.lexsort(words.T[::-1])                # stable, so the first of equals comes first
     starts = np.flatnonzero(np.r_[True, (words[order[1:]] != words[order[:-1]]).any(1)][:len(order)])
     first = order[starts]
     twin = np.repeat(first, np.diff(np.r_[starts, len(order)]))
-    different = words[first]
-    pairs = _search(different, n_bits, distance, distance if reach is None else reach, _blocks_to_agree(len(first), n_bits, distance)) if distance else np.zeros(0, np.int64)
+    again = owner[twin] != owner[order]
+    few = words[first]
+    pairs = _search(few, owner[first], n_bits, distance, reach or distance, _blocks_for(few, n_bits, distance)) if distance else np.zeros(0, np.int64)
     i, j = first[pairs // max(len(first), 1)], first[pairs % max(len(first), 1)]
-    i, j = np.r_[np.minimum(i, j), twin[order != twin]], np.r_[np.maximum(i, j), order[order != twin]]
-    d = np.bitwise_count(words[i] ^ words[j]).sum(1, dtype=np.int64)
-    by = np.lexsort((j, i))
+    i, j = np.r_[np.minimum(i, j), twin[again]], np.r_[np.maximum(i, j), order[again]]
+    d, by = np.bitwise_count(words[i] ^ words[j]).sum(1, dtype=np.int64), np.lexsort((j, i))
     return i[by], j[by], d[by]
 
-# %% ../nbs/03a_duplicates.ipynb #c77c0592
+# %% ../nbs/03a_duplicates.ipynb #bfc46ff3
 @lru_cache
 def _blur(n, sigma):
     "The matrix of a Gaussian blur over `n` pixels, mirrored at the edges"
     at, offsets = np.arange(n)[:, None], np.arange(-n, n)
     hit = (at + offsets) % (2 * n)
-    m = np.zeros((n, n))
-    np.add.at(m, (np.broadcast_to(at, hit.shape), np.minimum(hit, 2*n - 1 - hit)), np.broadcast_to(np.exp(-offsets**2 / (2 * sigma**2)), hit.shape))
+    m, weight = np.zeros((n, n)), np.broadcast_to(np.exp(-offsets**2 / (2 * sigma**2)), hit.shape)
+    np.add.at(m, (np.broadcast_to(at, hit.shape), np.minimum(hit, 2*n - 1 - hit)), weight)
     return (m / m.sum(1, keepdims=True)).astype(np.float32)
 
 def _band(a, fine, broad):
@@ -224,8 +247,9 @@ def _seen(b, p):
     (x, in_x), (y, in_y) = _axis(b.shape[2], p[:, 0], p[:, 1]), _axis(b.shape[1], p[:, 2], p[:, 3])
     return y @ b @ x.transpose(0, 2, 1), (in_y[:, :, None] & in_x[:, None, :]).astype(np.float32)
 
-# %% ../nbs/03a_duplicates.ipynb #599b99db
-WHOLE, FARTHEST = np.array([1, 0, 1, 0], np.float32), np.array([.16, .08, .16, .08], np.float32)   # the window that changes nothing, and how far one may be from it
+# %% ../nbs/03a_duplicates.ipynb #f5e5232c
+WHOLE = np.array([1, 0, 1, 0], np.float32)                   # the window that changes nothing
+FARTHEST = np.array([.16, .08, .16, .08], np.float32)        # how far one may be from it
 
 def _step(a, b, p):
     "The window nearer to where `b` looks like `a`: one step of Gauss and Newton on the squared difference"
@@ -264,14 +288,15 @@ def _median_agreement(a, b, p, fine, broad, tile):
     c[few] = 0
     return np.where(few, np.nan, np.nanmedian(c, 1))
 
-# %% ../nbs/03a_duplicates.ipynb #4e4ed6e6
+# %% ../nbs/03a_duplicates.ipynb #ef25b769
 TINT = 9.      # levels (of red less green, or blue less green) by which the colours of a copy may be off in half of the picture
 
 def _tint_differs(a, b, p):
     "Median over 8 x 8 cells of the difference of colour, after one common gain; 0 where one is grey"
     shape = (len(a), 2, CELLS, CELLS)
     w, m = _seen(b.astype(np.float32).reshape(-1, CELLS, CELLS), np.repeat(p, 2, 0))
-    u, v, there = (_shrunk(i.reshape(-1, CELLS, CELLS), 8).reshape(len(a), 2, -1) for i in (a.astype(np.float32) * m.reshape(shape), w * m, m))
+    a = a.astype(np.float32)
+    u, v, there = (_shrunk(i.reshape(-1, CELLS, CELLS), 8).reshape(len(a), 2, -1) for i in (a * m.reshape(shape), w * m, m))
     u, v, there = 2 * u / np.maximum(there, .1), 2 * v / np.maximum(there, .1), there > .6
     gain = np.clip(((u * v * there).sum((1, 2)) + 100) / ((v * v * there).sum((1, 2)) + 100), .67, 1.5)[:, None, None]
     off = np.ma.median(np.ma.array(np.abs(u - gain * v).max(1), mask=~there[:, 0]), axis=1).filled(0)
@@ -300,14 +325,19 @@ def similarity(
     out[live] = np.where(_tint_differs(a['tint'][live], b['tint'][live], p[live]) > allowed, np.minimum(out[live], .5), out[live])
     return out
 
-# %% ../nbs/03a_duplicates.ipynb #51913d2b
-DISTANCE, REACH = 8, 16     # bits of 128: what the search finds for certain, and how far a candidate may be
-NEIGHBOURS = 32             # candidates a photo
+# %% ../nbs/03a_duplicates.ipynb #f5a03232
+NEIGHBOURS = 32     # candidates a photo
 
-def _candidates(hashes, mirrored=None):
+def _reach_for(n):
+    "Bits of 128 in which candidates among `n` photos may differ"
+    # one bit more brings 1.35 times the strangers; in a large collection a photo shall meet no more of them than in a small one
+    return int(np.clip(round(16 - math.log(max(n, 20_000) / 20_000, 1.35)), 11, 16))
+
+def _candidates(hashes, mirrored=None, reach=16, owner=None):
     "Pairs of photos with a pair of windows that look alike: rows i < j, the bits in which they differ, and whether one is mirrored"
-    n = len(hashes)
-    a, b, d = near_pairs(np.concatenate([hashes, *([] if mirrored is None else [mirrored])]).reshape(-1, N_BITS // 8), DISTANCE, REACH)
+    n, owner = len(hashes), np.arange(len(hashes)) if owner is None else owner
+    if mirrored is not None: hashes, owner = np.concatenate([hashes, mirrored]), np.r_[owner, owner]
+    a, b, d = near_pairs(hashes.reshape(-1, N_BITS // 8), min(8 if reach > 12 else 6, reach), reach, np.repeat(owner, len(WINDOWS)))
     a, b = a // len(WINDOWS), b // len(WINDOWS)
     keep = (a % n != b % n) & ((a < n) | (b < n))                # two mirrored photos say nothing new
     a, b, d = a[keep], b[keep], d[keep]
@@ -326,7 +356,7 @@ def _closest(i, j, d, n):
     keep[by[rank < n] % max(len(i), 1)] = True
     return keep
 
-# %% ../nbs/03a_duplicates.ipynb #1a258065
+# %% ../nbs/03a_duplicates.ipynb #3907df23
 def _firsts(keys):
     "For each key the position where it stands first"
     seen = {}
@@ -343,8 +373,8 @@ def _twins(paths, pictures, shas, good):
     left = good[first == good]
     alike = left[_firsts([hashlib.blake2b(pictures[i].tobytes()).digest() for i in left])]
     kinds = ['exact' if _same_pixels(paths[a], paths[b]) else 'near' for a, b in zip(alike, left) if a != b]
-    pairs = [pd.DataFrame(dict(i=first, j=good, kind='exact'))[first != good], pd.DataFrame(dict(i=alike, j=left))[alike != left].assign(kind=kinds)]
-    return pd.concat(pairs).assign(distance=0, similarity=1., mirrored=False), left[alike == left]
+    same, twins = pd.DataFrame(dict(i=first, j=good, kind='exact'))[first != good], pd.DataFrame(dict(i=alike, j=left))[alike != left]
+    return pd.concat([same, twins.assign(kind=kinds)]).assign(distance=0, similarity=1., mirrored=False), left[alike == left]
 
 def _confirmed(pictures, i, j, turned, workers):
     "Similarity of each candidate"
@@ -356,56 +386,62 @@ def _confirmed(pictures, i, j, turned, workers):
     with ThreadPoolExecutor(workers or os.cpu_count()) as ex: got = list(progress(ex.map(one, parts), len(parts), 'comparing candidates'))
     return np.concatenate([*got, np.zeros(0)])
 
-# %% ../nbs/03a_duplicates.ipynb #970daefc
+# %% ../nbs/03a_duplicates.ipynb #fbc594a3
 def _as_items(items):
     "A manifest with all columns that are looked at, numbered from 0"
     items = items.reset_index(drop=True) if isinstance(items, pd.DataFrame) else pd.DataFrame(dict(path=[str(p) for p in items]), dtype=object)
     if 'path' not in items: raise ItemsError(f'items have no column path, only {", ".join(map(str, items.columns)) or "none"}')
     return items.assign(**{c: '' for c in ('label', 'domain', 'split', 'group') if c not in items})
 
-def _one_group(items, i, j):
-    "Which pairs of rows share a group"
-    code = pd.factorize(items.group)[0]
-    return (code[i] == code[j]) & (items.group.to_numpy() != '')[i]
+def _owners(items):
+    "A number for each item, the same for those in one group"
+    return np.where(items.group == '', -1 - np.arange(len(items)), pd.factorize(items.group)[0])
 
 def _described(items, pairs):
     "Pairs of rows with what is known of both"
     pairs = pairs.sort_values(['i', 'j']).reset_index(drop=True)
     sides = {f'{c}_{s}': items[c].to_numpy()[pairs[r].to_numpy(int)] for c in ('path', 'label', 'domain', 'split') for s, r in (('a', 'i'), ('b', 'j'))}
-    out = pd.DataFrame(sides).assign(**{c: pairs[c] for c in ('kind', 'distance', 'similarity', 'mirrored')})
-    differ = lambda c: (out[f'{c}_a'] != out[f'{c}_b']) & (out[f'{c}_a'] != '') & (out[f'{c}_b'] != '')
-    return out.assign(across_splits=differ('split'), across_labels=differ('label'), across_domains=differ('domain'))
+    return _with_flags(pd.DataFrame(sides).assign(**{c: pairs[c] for c in ('kind', 'distance', 'similarity', 'mirrored')}))
+
+def _with_flags(pairs):
+    "Whether the two of a pair differ in split, label and domain; where one is not known they do not"
+    differ = lambda c: (pairs[f'{c}_a'] != pairs[f'{c}_b']) & (pairs[f'{c}_a'] != '') & (pairs[f'{c}_b'] != '')
+    return pairs.assign(across_splits=differ('split'), across_labels=differ('label'), across_domains=differ('domain'))
 
 def _named_bad(items, why):
     "Files that could not be read, with a warning"
     bad = [dict(path=p, reason=w) for p, w in zip(items.path, why) if w is not None]
-    if bad: warnings.warn(f'{len(bad)} unreadable of {len(items)} photos were not compared, first: {"; ".join(b["reason"] for b in bad[:3])} (all in pairs.attrs["bad"])')
+    first = '; '.join(b['reason'] for b in bad[:3])
+    if bad: warnings.warn(f'{len(bad)} unreadable of {len(items)} photos were not compared, first: {first} (all in pairs.attrs["bad"])')
     return bad
 
-# %% ../nbs/03a_duplicates.ipynb #2132a606
+# %% ../nbs/03a_duplicates.ipynb #61b7b79b
 def find_duplicates(
     items: pd.DataFrame | Iterable, # The manifest, or paths
     least: float = .9, # Similarity from which a candidate is a copy; strangers were seen to reach 0.88
     mirror: bool = False, # Look for mirrored copies too, with twice the hashes; adds a column `mirrored`
     known: bool = False, # Report pairs within one group too
+    reach: int | None = None, # Bits of 128 in which hashes of candidates may differ, 0 to 24; None: 16 up to 20,000 photos, 11 from 100,000
     workers: int | None = None # Threads; None: one a core
-) -> pd.DataFrame: # path, label, domain, split of both (`_a`, `_b`), kind, distance (bits of 128), similarity, across_splits, across_labels, across_domains; `.attrs`: bad, candidates, images
-    "Pairs of photos that are copies of each other, in the order of `items`; what cannot be read is left out and named in a warning"
+) -> pd.DataFrame: # path, label, domain, split of both (`_a`, `_b`), kind, distance (bits), similarity, across_splits, across_labels, across_domains
+    "Pairs of photos that are copies of each other; `.attrs` has bad, candidates, images and reach; what cannot be read is named in a warning"
     items = _as_items(items)
+    reach = _reach_for(len(items)) if reach is None else reach
+    if not 0 <= reach <= 24: raise ItemsError(f'reach {reach}: expected 0 to 24 bits, beyond which most candidates are strangers')
     pictures, shas, why = fingerprints(items.path, workers)
     twins, left = _twins(list(items.path), pictures, shas, np.flatnonzero([w is None for w in why]))
-    i, j, d, turned = _candidates(window_hashes(pictures)[left], window_hashes(pictures, True)[left] if mirror else None)
-    i, j = left[i], left[j]
-    keep = np.flatnonzero(_closest(i, j, d, NEIGHBOURS) & (known | ~_one_group(items, i, j)))
-    i, j, d, turned = i[keep], j[keep], d[keep], turned[keep]
+    mirrored = window_hashes(pictures, mirror=True)[left] if mirror else None
+    i, j, d, turned = _candidates(window_hashes(pictures)[left], mirrored, reach, None if known else _owners(items)[left])
+    keep = _closest(i, j, d, NEIGHBOURS)
+    i, j, d, turned = left[i[keep]], left[j[keep]], d[keep], turned[keep]
     near = pd.DataFrame(dict(i=i, j=j, kind='near', distance=d, similarity=_confirmed(pictures, i, j, turned, workers), mirrored=turned))
     pairs = pd.concat([twins, near[near.similarity >= least]])
-    if not known: pairs = pairs[~_one_group(items, pairs.i.to_numpy(int), pairs.j.to_numpy(int))]
+    if not known: pairs = pairs[_owners(items)[pairs.i.to_numpy(int)] != _owners(items)[pairs.j.to_numpy(int)]]
     out = _described(items, pairs)
-    out.attrs.update(bad=_named_bad(items, why), candidates=len(i), images=sum(w is None for w in why))
+    out.attrs.update(bad=_named_bad(items, why), candidates=len(i), reach=reach, images=sum(w is None for w in why))
     return out if mirror else out.drop(columns='mirrored')
 
-# %% ../nbs/03a_duplicates.ipynb #8671870c
+# %% ../nbs/03a_duplicates.ipynb #fda084f8
 def _connected(items, pairs, groups):
     "A number for each item, the same for those connected by pairs of copies and, if asked, by groups"
     from scipy.sparse import coo_array
@@ -437,26 +473,36 @@ def group_duplicates(
 
 def _say_chain(largest, n):
     "One group that holds much of the data is more likely a chain than a photo"
-    if largest > max(20, .02 * n): warnings.warn(f'the largest group holds {largest} of {n} photos: look at its pairs, and raise `least` if strangers are among them')
+    if largest > max(20, .02 * n): warnings.warn(f'the largest group holds {largest} of {n} photos: look at its pairs; raise `least` if strangers are among them')
 
-# %% ../nbs/03a_duplicates.ipynb #1185a065
+# %% ../nbs/03a_duplicates.ipynb #58f85982
 def leaks(
     items: pd.DataFrame, # The manifest
     pairs: pd.DataFrame # From `find_duplicates`
-) -> dict: # Counts: pairs, exact, near, photos, largest, across_splits, splits, across_labels, exact_across_labels, across_domains, seen_in_train, torn_groups; findings: level ('fail', 'warn', 'note') and text; message
-    "How many copies there are, where they are, and what to do about them"
+) -> dict: # Counts by name; `findings`: level ('fail', 'warn' or 'note') and text of each; `message`: all texts
+    "How many copies there are, where they are, and what to do about them, by the splits and labels that `items` have now"
     items = _as_items(items)
-    pairs = pairs[pairs.path_a.isin(items.path) & pairs.path_b.isin(items.path)]
+    pairs = _fresh(items, pairs)
     size = pd.Series(_connected(items, pairs, False)).value_counts()
-    out = dict(pairs=len(pairs), exact=int((pairs.kind == 'exact').sum()), near=int((pairs.kind == 'near').sum()), photos=int(size[size > 1].sum()), largest=int(size.max()))
+    out = {k: int((pairs.kind == k).sum()) for k in ('exact', 'near')}
+    out |= dict(pairs=len(pairs), photos=int(size[size > 1].sum()), largest=int(size.max()))
     out |= {c: int(pairs[c].sum()) for c in ('across_splits', 'across_labels', 'across_domains')}
     out['exact_across_labels'] = int((pairs.across_labels & (pairs.kind == 'exact')).sum())
     out |= dict(splits=_between(pairs), seen_in_train=_seen_in_train(items, pairs), torn_groups=_torn(items))
     out['findings'] = _findings(items, pairs, out)
     return out | dict(message='\n'.join(text for _, text in out['findings']) or f'no copies among {len(items)} photos')
 
+def _fresh(items, pairs):
+    "The pairs that are still in `items`, with the splits and labels these have now"
+    now = items.drop_duplicates('path').set_index('path')
+    pairs = pairs[pairs.path_a.isin(now.index) & pairs.path_b.isin(now.index)].copy()
+    two = pairs.path_a != pairs.path_b                       # one file listed twice keeps what was found
+    for c in ('label', 'domain', 'split'):
+        for s in 'ab': pairs.loc[two, f'{c}_{s}'] = pairs.loc[two, f'path_{s}'].map(now[c])
+    return _with_flags(pairs)
+
 def _between(pairs):
-    "Pairs for each two splits"
+    "How many pairs there are between each two splits"
     sides = pairs[pairs.across_splits]
     return pd.Series([' and '.join(sorted(s)) for s in zip(sides.split_a, sides.split_b)], dtype=object).value_counts().to_dict()
 
@@ -475,27 +521,33 @@ def _torn(items):
     n = named.groupby('group').split.nunique()
     return sorted(n.index[n > 1])
 
-# %% ../nbs/03a_duplicates.ipynb #407b6dbf
+# %% ../nbs/03a_duplicates.ipynb #2206f624
+SPLIT_AGAIN = ': split again (group_duplicates, then split_items with the splits emptied), or leave the copies in train out (drop_duplicates with near=True)'
+
 def _findings(items, pairs, n):
     "The counts in words, with a level and with what to do"
-    out, base = [], items.attrs.get('root')
-    short = lambda p: os.path.relpath(p, base) if base and Path(p).is_relative_to(base) else p
-    say = lambda p: f'{short(p.path_a)} and {short(p.path_b)}'
+    out, both = [], pairs[pairs.across_labels & (pairs.kind == 'exact')]
     for s, c in n['seen_in_train'].items():
         if not c['photos']: continue
-        first = pairs[[{a, b} == {s, 'train'} for a, b in zip(pairs.split_a, pairs.split_b)]]
         level = 'fail' if c['exact'] > .01 * c['of'] or c['photos'] > .1 * c['of'] else 'warn'
-        out.append((level, f'{c["photos"]} of {c["of"]} {s} photos have a copy in train ({c["exact"]} of them exact)' + (f', such as {say(first.iloc[0])}' if len(first) else '')
-            + ': split again (group_duplicates, then split_items with the splits emptied), or leave the copies in train out (drop_duplicates with near=True)'))
-    if n['exact_across_labels']:
-        first = pairs[pairs.across_labels & (pairs.kind == 'exact')].iloc[0]
-        out.append(('fail', f'{n["exact_across_labels"]} exact copies stand under both labels, such as {say(first)}: one label is wrong; correct it, or let drop_duplicates leave both out'))
-    if n['torn_groups']: out.append(('warn', f'{len(n["torn_groups"])} groups have items in more than one split, such as {n["torn_groups"][0]}: empty their splits and use split_items'))
-    rest, edits = n['pairs'] - n['across_splits'], n['across_labels'] - n['exact_across_labels']
-    if rest or edits: out.append(('note', f'{n["pairs"]} pairs of copies among {len(items)} photos, {rest} of them within one split or without one; {edits} are near copies under both labels, mostly edits; '
-        f'the largest set has {n["largest"]} photos: group_duplicates before split_items keeps them together'))
-    if n['largest'] > max(20, .02 * len(items)): out.append(('warn', f'{n["largest"]} photos are connected as copies: look at their pairs, a chain of strangers is likelier than so many copies'))
+        first = pairs[[{a, b} == {s, 'train'} for a, b in zip(pairs.split_a, pairs.split_b)]]
+        out.append((level, f'{c["photos"]} of {c["of"]} {s} photos have a copy in train ({c["exact"]} of them exact){_such_as(items, first)}{SPLIT_AGAIN}'))
+    if len(both): out.append(('fail', f'{len(both)} exact copies stand under both labels{_such_as(items, both)}: one label is wrong; correct it, or let drop_duplicates leave both out'))
+    torn = n['torn_groups']
+    if torn: out.append(('warn', f'{len(torn)} groups have items in more than one split, such as {torn[0]}: empty their splits and use split_items'))
+    if n['largest'] > max(20, .02 * len(items)):
+        out.append(('warn', f'{n["largest"]} photos are connected as copies: look at their pairs, a chain of strangers is likelier than so many copies'))
+    rest, edits = n['pairs'] - n['across_splits'], n['across_labels'] - len(both)
+    if rest or edits:
+        out.append(('note', f'{n["pairs"]} pairs of copies among {len(items)} photos, {rest} of them within one split or without one; {edits} are near copies under both labels, mostly edits; '
+                            f'the largest set has {n["largest"]} photos: group_duplicates before split_items keeps them together'))
     return out
+
+def _such_as(items, pairs):
+    "The first of some pairs, below the root where that is known"
+    if pairs.empty: return ''
+    root = items.attrs.get('root')
+    return ', such as ' + ' and '.join(os.path.relpath(p, root) if root and Path(p).is_relative_to(root) else p for p in pairs[['path_a', 'path_b']].iloc[0])
 
 # %% ../nbs/03a_duplicates.ipynb #b4d02e47
 def drop_duplicates(

@@ -7,7 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/frames.html.md"""
 # %% auto #0
 __all__ = ['VIDEO_SUFFIXES', 'FACE_COLUMNS', 'video_files', 'video_frames', 'items_from_video', 'add_faces', 'face_box']
 
-# %% ../nbs/03b_frames.ipynb #a53e93bf
+# %% ../nbs/03b_frames.ipynb #4399dc78
 import math, os, warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +20,7 @@ from PIL import Image
 from .core import ImageError, ItemsError, atomic_dir, label_of, progress
 from .faces import MIN_SCORE, find_faces
 from .image import open_image, to_rgb
-from .items import COLUMNS, face_items, save_items
+from .items import COLUMNS, Listing, face_items, save_items
 
 # %% ../nbs/03b_frames.ipynb #c944d56b
 VIDEO_SUFFIXES = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.wmv', '.flv', '.3gp', '.mts', '.m2ts')
@@ -80,7 +80,7 @@ def _times(cv2, video, step):
         due += step * max(1, math.floor((t + 1e-3 - due) / step) + 1) if step else 0
         yield t
 
-# %% ../nbs/03b_frames.ipynb #d20c821c
+# %% ../nbs/03b_frames.ipynb #90190672
 def items_from_video(
     path: str | Path, # A video, or a folder of videos
     dest: str | Path, # The folder for the frames and their items.csv
@@ -93,11 +93,11 @@ def items_from_video(
     workers: int | None = None # Videos read at once (None: one a core)
 ) -> pd.DataFrame: # path, label, domain, split, group, and the frame's `second`; `.attrs['bad']` lists unreadable videos
     "Sample videos into image files and items; raises `ItemsError` where no video can be read"
-    path, dest, label = Path(path), Path(dest), _label(label)
+    path, dest, label = Path(path), Path(os.path.normpath(dest)), _label(label)
     files, base = _videos(path)
     domain = domain or base.name
     def one(f):
-        try: return _write_frames(f, dest/label/domain/f.relative_to(base), every, max_frames, min_change)
+        try: return _write_frames(f, dest/label/domain/f.relative_to(base).with_name(f'{f.name}.frames'), every, max_frames, min_change)
         except ItemsError as e: return str(e)
     with ThreadPoolExecutor(workers or os.cpu_count()) as ex: done = list(progress(ex.map(one, files), len(files), 'sampling videos'))
     bad = [dict(path=str(f), reason=d) for f, d in zip(files, done) if isinstance(d, str)]
@@ -138,25 +138,30 @@ def _add_to_table(items, dest):
     old = face_items(csv=table, check=False, one_class=True) if table.is_file() else items[:0]
     save_items(pd.concat([old[[os.path.dirname(p) not in new for p in old.path]], items], ignore_index=True), table)
 
-# %% ../nbs/03b_frames.ipynb #c83f48a8
+# %% ../nbs/03b_frames.ipynb #4aad3ad6
 FACE_COLUMNS = ['face_x', 'face_y', 'face_w', 'face_h', 'face_tilt', 'face_score', 'n_faces']
 
 def add_faces(
     items: pd.DataFrame, # The manifest
     workers: int | None = None, # Threads (None: one a core)
-    min_score: float = MIN_SCORE # Confidence a face must reach, 0 to 1
+    min_score: float = MIN_SCORE, # Confidence a face must reach, 0 to 1
+    again: bool = False # Search those that were searched before, too
 ) -> pd.DataFrame: # A copy with `FACE_COLUMNS`: NaN and 0 faces where there is none; `.attrs['bad']` lists unreadable photos
-    "Search every photo for faces, in threads"
-    paths = list(items.path)
+    "Search for faces, in threads, in every photo that was not searched yet"
+    out = items.assign(**{c: np.nan if again or c not in items else pd.to_numeric(items[c], errors='coerce') for c in FACE_COLUMNS})
+    todo = np.flatnonzero(out.n_faces.isna())
+    paths = list(out.path.iloc[todo])
     parts = [paths[i:i+64] for i in range(0, len(paths), 64)]
     with ThreadPoolExecutor(workers or os.cpu_count()) as ex:
         work = ex.map(lambda part: [_search(p, min_score) for p in part], parts)
         rows = [r for part in progress(work, len(parts), 'looking for faces') for r in part]
     bad = [dict(path=p, reason=r) for p, r in zip(paths, rows) if isinstance(r, str)]
     if bad: warnings.warn(f'{len(bad)} of {len(paths)} photos could not be searched, first: {bad[0]["reason"]} (all in items.attrs["bad"])')
-    found = pd.DataFrame([(np.nan,)*6 + (0,) if isinstance(r, str) else r for r in rows], columns=FACE_COLUMNS, index=items.index)
-    out = items.drop(columns=FACE_COLUMNS, errors='ignore').join(found.astype({c: float for c in FACE_COLUMNS[:-1]} | dict(n_faces=int)))
-    out.attrs = dict(items.attrs, bad=items.attrs.get('bad', []) + bad)
+    values = out[FACE_COLUMNS].to_numpy(float, copy=True)
+    if rows: values[todo] = [(np.nan,)*6 + (0,) if isinstance(r, str) else r for r in rows]
+    out[FACE_COLUMNS] = values
+    out['n_faces'] = out.n_faces.astype(int)
+    out.attrs = dict(items.attrs, bad=Listing([*items.attrs.get('bad', []), *bad]))
     return out
 
 def _search(path, min_score):
@@ -169,5 +174,6 @@ def face_box(
     row # A row of the manifest
 ) -> tuple | None: # Left, top, width, height, tilt for `region_of`: NaN where the photo has no face, None where it was never searched
     "The face of a row that `add_faces` filled, also after the manifest went through a CSV file"
-    if 'face_x' not in row: return None
+    n = row.get('n_faces', '')
+    if n == '' or n != n: return None
     return tuple(float(row[c]) if row[c] != '' else math.nan for c in FACE_COLUMNS[:5])

@@ -7,7 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/harmonise.html.md"""
 # %% auto #0
 __all__ = ['fit_law', 'pixel_seed', 'harmonised_file', 'harmonise_items']
 
-# %% ../nbs/04b_harmonise.ipynb #f8e55420
+# %% ../nbs/04b_harmonise.ipynb #fb90a337
 import hashlib, os, random, warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .core import FAKE, REAL, ItemsError, atomic_dir, progress
+from .core import FAKE, REAL, ItemsError, atomic_dir, progress, write_json
 from .faces import face_square
-from .facts import facts_table, shorts
-from .frames import add_faces, face_box
+from .facts import facts_table, named, shorts
+from .frames import FACE_COLUMNS, add_faces, face_box
 from .image import Spec, open_image, to_rgb
-from .items import save_items
+from .items import _keys, save_items
 from .law import Law, law_bytes
 
-# %% ../nbs/04b_harmonise.ipynb #6e5e5350
+# %% ../nbs/04b_harmonise.ipynb #3e94680e
 def fit_law(
     items: pd.DataFrame, # The manifest: its training items
     facts: pd.DataFrame | None = None, # As from `facts_table`; None: read them
@@ -33,21 +33,22 @@ def fit_law(
     grey_gap: float = 0.1 # Difference between the classes' shares of grey images from which all become grey
 ) -> Law:
     "The history that both classes of `items` can be given without enlarging anything"
+    if items.empty: raise ItemsError('no items: a law needs readable images of both classes')
     facts = facts_table(items) if facts is None else facts
     ok = facts.error.isna()
     sides = [(items[ok].label == l) for l in (FAKE, REAL)]
     if not all(s.any() for s in sides): raise ItemsError('a law needs readable images of both classes: it is the history they have in common')
     facts = facts[ok]
     seen = shorts(facts) if spec is None or spec.region == 'whole' else _crops(items[ok], facts, spec)
-    top = int(min(np.quantile(seen[s], low, method='lower') for s in sides))
+    top = min(4096, *(int(np.quantile(seen[s], low, method='lower')) for s in sides))
     if top < 16: raise ItemsError(f'the smallest {low:.0%} of a class have a short side of {top} px or less: leave images that small out')
     gap = abs(np.subtract(*(facts.grey[s].astype(float).mean() for s in sides)))
     return Law((max(16, round(top * spread)), top), _qualities(facts, sides), bool(gap > grey_gap))
 
-# %% ../nbs/04b_harmonise.ipynb #6a1effed
+# %% ../nbs/04b_harmonise.ipynb #a9483b3d
 def _crops(items, facts, spec):
     "Sides of the squares that region `face` cuts out; the short side where there is no face"
-    if 'face_x' not in items: items = add_faces(items)
+    items = add_faces(items)
     square = lambda box, w, h: min(w, h) if box[0] != box[0] else face_square(box[:4], (int(w), int(h)), spec.margin)[2]
     return pd.Series([square(face_box(r), w, h) for (_, r), w, h in zip(items.iterrows(), facts.width, facts.height)], items.index)
 
@@ -74,27 +75,38 @@ def harmonised_file(
     im = to_rgb(open_image(path))
     return law_bytes(im, law, pixel_seed(im, seed))
 
-# %% ../nbs/04b_harmonise.ipynb #ca84db92
+# %% ../nbs/04b_harmonise.ipynb #b8c8e013
 def harmonise_items(
     items: pd.DataFrame, # The manifest
-    dest: str | Path, # Folder to make; replaced when it exists
+    dest: str | Path, # Folder to make; an earlier harmonised copy in it is replaced, nothing else
     law: Law | None = None, # None: `fit_law` on the training items, or on all where there are no splits
     seed: int = 0, # Another seed, other draws
     workers: int | None = None # Threads; None: one a core
 ) -> pd.DataFrame: # The manifest of the copy; `.attrs['law']` holds the law, `.attrs['bad']` what could not be read
     "A copy of a data set in which every photo has the same kind of history"
-    train = items[items.split == 'train'] if (items.split == 'train').any() else items
-    law = law or fit_law(train)
+    _check_dest(dest, items)
+    items = items.drop(columns=FACE_COLUMNS, errors='ignore').reset_index(drop=True)          # boxes belong to the old pixels
+    items['group'] = _keys(items)                                                            # what `split_items` hashes, so that a copy falls on the same side as its original
+    law = law or fit_law(items[items.split == 'train'] if (items.split == 'train').any() else items)
     with atomic_dir(dest) as tmp, ThreadPoolExecutor(workers or os.cpu_count()) as ex:
         write = lambda row: _write(tmp, *row, law, seed)
         why = list(progress(ex.map(write, zip(range(len(items)), items.path)), len(items), 'harmonising'))
         keep = np.array([w is None for w in why])
         if not keep.any(): raise ItemsError(f'none of the {len(items)} images could be read, first: {why[0]}')
         save_items(items.assign(path=[str(tmp/_name(i)) for i in range(len(items))])[keep], tmp/'items.csv')
+        write_json(tmp/'law.json', law.to_dict())
     out = items.assign(path=[str(Path(dest)/_name(i)) for i in range(len(items))])[keep].reset_index(drop=True)
     out.attrs.update(root=str(dest), law=law.to_dict(), bad=[dict(path=p, reason=w) for p, w in zip(items.path, why) if w])
     if out.attrs['bad']: warnings.warn(f'{len(out.attrs["bad"])} unreadable images left out, first: {out.attrs["bad"][0]["reason"]}')
     return out
+
+def _check_dest(dest, items):
+    "Nothing but an earlier copy is ever replaced, and never what is read"
+    dest = Path(dest)
+    if not dest.exists() or (dest.is_dir() and not any(dest.iterdir())): return
+    if not (dest/'law.json').is_file(): raise ItemsError(f'{dest} is there already and is no harmonised copy: give another folder')
+    inside = [p for p in items.path if Path(p).resolve().is_relative_to(dest.resolve())]
+    if inside: raise ItemsError(f'{dest} holds images to read, such as {inside[0]}: give another folder')
 
 def _name(i): return f'{i//1000:04}/{i:07}.jpg'
 
@@ -104,4 +116,4 @@ def _write(root, i, path, law, seed):
         f = root/_name(i)
         f.parent.mkdir(exist_ok=True)
         f.write_bytes(harmonised_file(path, law, seed))
-    except ValueError as e: return str(e)
+    except ValueError as e: return named(path, e)

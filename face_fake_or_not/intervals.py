@@ -11,14 +11,14 @@ __all__ = ['resample_counts', 'weighted_auc', 'interval', 'rate']
 import numpy as np
 import pandas as pd
 
-# %% ../nbs/02a_intervals.ipynb #caf1e9bc
+# %% ../nbs/02a_intervals.ipynb #850f0b33
 def resample_counts(
     groups, # One label an image; empty ones stand alone
     n: int = 1000, # Resamples
     seed: int = 0 # Of the generator
 ) -> np.ndarray: # n x images: how often each image was drawn
     "How often each image occurs in each of `n` bootstrap samples of whole groups"
-    groups = [g or f'#{i}' for i, g in enumerate(groups)]
+    groups = [g if isinstance(g, str) and g else f'#{i}' for i, g in enumerate(groups)]
     codes, names = pd.factorize(np.asarray(groups, dtype=object))
     draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1/len(names)), size=n)
     return draws[:, codes].astype(np.float32)

@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/recipes.html.md"""
 __all__ = ['RECIPES', 'WRITTEN', 'QUICK', 'Recipe', 'get_recipe', 'recipe_learner', 'Run', 'judged_split', 'finish_run',
            'run_recipe', 'export_run', 'embedded_weights', 'quickstart']
 
-# %% ../nbs/18_recipes.ipynb #777aee23
+# %% ../nbs/18_recipes.ipynb #d6927a5c
 import shutil, sys, warnings
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
@@ -27,6 +27,7 @@ from .data import face_dataloaders
 from .detector import EMBEDDED
 from .evaluate import Evaluation, evaluate
 from .export import export_bundle, rebuild_learner
+from .frames import add_faces
 from .harmonise import fit_law
 from .image import Spec
 from .items import face_items, read_pairs, save_items, split_items
@@ -69,7 +70,7 @@ class Recipe:
         try: return cls(**d | (dict(phases=tuple(Phase(**p) for p in d['phases'])) if 'phases' in d else {}))
         except TypeError as e: raise RunError(f'a recipe setting is not understood: {e}') from e
 
-# %% ../nbs/18_recipes.ipynb #ba4d70ba
+# %% ../nbs/18_recipes.ipynb #f4bd00c8
 @patch
 def scaled(self: Recipe,
     epochs: int | None = None, # Of the last phase
@@ -80,7 +81,9 @@ def scaled(self: Recipe,
 ):
     "The recipe with other epochs in its last phase, another size, backbone or batch size, with or without a law"
     phases = self.phases if epochs is None else self.phases[:-1] + (replace(self.phases[-1], epochs=epochs),)
-    return replace(self, phases=phases, spec=_resized(self.spec, size), arch=arch or self.arch, bs=bs or self.bs,
+    spec = _resized(self.spec, size)
+    if harmonise is not None: spec = replace(spec, law=None)            # fitted anew, or none
+    return replace(self, phases=phases, spec=spec, arch=arch or self.arch, bs=bs or self.bs,
                    harmonise=self.harmonise if harmonise is None else harmonise)
 
 def _resized(spec, size):
@@ -178,7 +181,7 @@ def _copy(src, dst):
     "Copy a file, whole or not at all"
     with atomic_path(dst) as tmp: shutil.copyfile(src, tmp)
 
-# %% ../nbs/18_recipes.ipynb #a139fc5b
+# %% ../nbs/18_recipes.ipynb #abb6b06f
 def run_recipe(
     recipe: str | Path | Recipe, # A name, a JSON file or a recipe
     items: pd.DataFrame, # The manifest
@@ -198,7 +201,8 @@ def _train(recipe, items, out, pairs, weights, pretrained, num_workers, notes):
     "A run in the folder `out`"
     pairs = read_pairs(pairs, items)
     if weights == 'embedded': weights = embedded_weights(out/'weights')
-    if recipe.harmonise and not recipe.spec.law: recipe = replace(recipe, spec=replace(recipe.spec, law=fit_law(items[items.split == 'train'])))
+    if recipe.spec.region == 'face': items = add_faces(items)            # once, for the law and for training
+    if recipe.harmonise and not recipe.spec.law: recipe = replace(recipe, spec=replace(recipe.spec, law=fit_law(items[items.split == 'train'], spec=recipe.spec)))
     learn = recipe_learner(recipe, items, pairs, weights, pretrained, out, num_workers)
     recipe = replace(recipe, arch=learn.meta['arch'])                 # the run says what it really trained
     save_items(items, out/'items.csv')
