@@ -91,7 +91,7 @@ def held_out_scores(
         score[te] = model.predict_proba(x[te])[:, list(model.classes_).index(True)] if True in model.classes_ else 0.
     return score
 
-# %% ../nbs/05_audit.ipynb #d703da07
+# %% ../nbs/05_audit.ipynb #121339d8
 def shortcut_row(
     x: np.ndarray, # items x columns
     fake: np.ndarray, # Booleans, one an item
@@ -109,7 +109,6 @@ def shortcut_row(
     mid, half = np.mean(null), 1.96 * np.std(null, ddof=1)
     return dict(auc=weighted_auc(fake, score, one)[0], lo=lo, hi=hi, null_lo=mid - half, null_hi=mid + half)
 
-# %% ../nbs/05_audit.ipynb #19b17ceb
 def _shuffled(fake, groups, rng):
     "Labels at random; whole groups where each has one label, as frames of a video do"
     codes = _codes(groups)

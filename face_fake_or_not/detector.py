@@ -20,9 +20,10 @@ from .core import FAKE, VOCAB, BundleError, ImageError, ItemsError, Prediction, 
 from .image import Spec, fit, image_facts, open_image, region_of, to_rgb
 from .verdict import Rule, judge, label_for
 
-# %% ../nbs/17_detector.ipynb #5a6743f4
+# %% ../nbs/17_detector.ipynb #9d4853f3
 def _path_of(source): return str(source) if isinstance(source, (str, os.PathLike)) else None
 
+# %% ../nbs/17_detector.ipynb #5c7eef8e
 class Judge:
     "From sources to predictions: reads photos, asks `_probs` for P(fake), applies the rule"
     spec, rule = Spec(), Rule()
@@ -132,7 +133,7 @@ def _session(file, providers, threads):
     try: return ort.InferenceSession(str(file), options, providers=providers)
     except Exception as e: raise BundleError(f'{file}: ONNX Runtime cannot load it ({type(e).__name__}: {e})') from e
 
-# %% ../nbs/17_detector.ipynb #3d7d39a2
+# %% ../nbs/17_detector.ipynb #8c4eeffe
 def _trusted(path, trust, sha256):
     "The bytes of a file that somebody vouched for, or a `TrustError`"
     if sha256 is not None:
@@ -150,6 +151,7 @@ def _label_map(vocab, labels):
     if sorted(n or '' for n in named) != sorted(VOCAB): raise BundleError(f"labels {list(vocab)}: say which is which, for example labels={{'{vocab[0]}': 'fake', '{vocab[-1]}': 'real'}}")
     return named.index(FAKE)
 
+# %% ../nbs/17_detector.ipynb #3a547e32
 class FastaiDetector(BaseDetector):
     "A fastai `export.pkl`, run by fastai"
     def __init__(self,
