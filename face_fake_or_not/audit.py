@@ -9,7 +9,7 @@ __all__ = ['FEATURES', 'ENVELOPE', 'WARN_AUC', 'FAIL_AUC', 'ADVICE', 'COLOURS', 
            'held_out_scores', 'shortcut_row', 'pixel_facts', 'harmonised_facts', 'level_of', 'shortcut_table',
            'balance_findings', 'Audit', 'shortcut_finding', 'audit', 'audit_figure']
 
-# %% ../nbs/05_audit.ipynb #23643066
+# %% ../nbs/05_audit.ipynb #831ade53
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ import pandas as pd
 from fastcore.basics import patch
 
 from .core import FAKE, REAL, ItemsError, atomic_path, json_text, write_json
-from .duplicates import find_duplicates, leaks
+from .duplicates import find_duplicates, group_duplicates, leaks
 from .facts import facts_table, file_facts, named, shorts
 from .harmonise import fit_law, pixel_seed
 from .frames import add_faces, face_box
@@ -91,7 +91,7 @@ def held_out_scores(
         score[te] = model.predict_proba(x[te])[:, list(model.classes_).index(True)] if True in model.classes_ else 0.
     return score
 
-# %% ../nbs/05_audit.ipynb #121339d8
+# %% ../nbs/05_audit.ipynb #87ea3414
 def shortcut_row(
     x: np.ndarray, # items x columns
     fake: np.ndarray, # Booleans, one an item
@@ -107,7 +107,7 @@ def shortcut_row(
     if permutations < 5: raise ItemsError(f'permutations {permutations}: chance needs 5 or more to be measured')
     null = [weighted_auc(y, held_out_scores(x, y, folds), one)[0] for y in (_shuffled(fake, groups, rng) for _ in range(permutations))]
     mid, half = np.mean(null), 1.96 * np.std(null, ddof=1)
-    return dict(auc=weighted_auc(fake, score, one)[0], lo=lo, hi=hi, null_lo=mid - half, null_hi=mid + half)
+    return dict(auc=weighted_auc(fake, score, one)[0], lo=lo, hi=hi, null_lo=max(0., mid - half), null_hi=min(1., mid + half))
 
 def _shuffled(fake, groups, rng):
     "Labels at random; whole groups where each has one label, as frames of a video do"
@@ -152,10 +152,10 @@ def harmonised_facts(
     facts = file_facts(raw)
     return facts | pixel_facts(to_rgb(open_image(raw))) | dict(bytes_per_pixel=facts['bytes'] / (facts['width'] * facts['height']))
 
-# %% ../nbs/05_audit.ipynb #4fa93ce2
+# %% ../nbs/05_audit.ipynb #c920e6ea
 WARN_AUC, FAIL_AUC = 0.55, 0.65
 
-_SCALE, _CODEC = 'Give both classes one scale law: Spec(law=fit_law(items))', 'Give both classes one codec law: Spec(law=fit_law(items))'
+_SCALE, _CODEC = 'Give both classes one scale law: train --harmonise, in Python Spec(law=fit_law(items))', 'Give both classes one codec law: train --harmonise, in Python Spec(law=fit_law(items))'
 _ORIGIN = 'The network never sees it, but two pipelines made these folders: read on what else differs'
 ADVICE = dict.fromkeys(('width', 'height', 'aspect', 'enlargement'), _SCALE) | dict.fromkeys(('bytes per pixel', 'quantisation', 'chroma', 'format', 'suffix'), _CODEC) | {
     'grey': 'Let both classes be grey, as fit_law does: Spec(law=fit_law(items))', 'exif': _ORIGIN, 'icc': _ORIGIN}
@@ -203,7 +203,7 @@ def balance_findings(
 
 def _some(names, n=6): return ', '.join(list(names)[:n]) + (', …' if len(names) > n else '')
 
-# %% ../nbs/05_audit.ipynb #28ff35aa
+# %% ../nbs/05_audit.ipynb #dc2e107a
 @dataclass
 class Audit:
     "What an audit found"
@@ -216,6 +216,7 @@ class Audit:
     law: Law | None = None                 # The law that `after` and `envelope` are about
     name: str = 'items'                    # Of the folder
     n: int = 0                             # Images looked at
+    pairs: pd.DataFrame | None = None      # Copies, see `find_duplicates`
 
     @property
     def verdict(self) -> str:
@@ -225,9 +226,10 @@ class Audit:
 
     @property
     def worst(self) -> str | None:
-        "The single fact that gives most away; None where none does. Among equals the one that changes pixels comes first"
+        "The single fact that gives most away, 'together' where only all of them do; None where none does. Among equals the one that changes pixels comes first"
         bad = self.table[(self.table.level != 'pass') & (self.table.feature != 'together')]
-        return None if bad.empty else bad.feature[(bad.auc >= bad.auc.max() - .005).idxmax()]
+        if bad.empty: return 'together' if (self.table.level != 'pass').any() else None
+        return bad.feature[(bad.auc >= bad.auc.max() - .005).idxmax()]
 
     def to_dict(self) -> dict:
         "Figures and findings, ready for JSON"
@@ -272,7 +274,7 @@ def _sample(items, n, seed):
         out.append(order.iloc[np.argsort(rank, kind='stable')[:keep]])
     return pd.concat(out).sort_index()
 
-# %% ../nbs/05_audit.ipynb #f8dd74cc
+# %% ../nbs/05_audit.ipynb #4a9ff4ea
 def audit(
     items: pd.DataFrame, # The manifest
     spec: Spec = Spec(), # The preprocessing that training would use
@@ -290,7 +292,11 @@ def audit(
     "What gives the label of `items` away without looking at a face; `Audit.verdict` is 'pass', 'warn' or 'fail'"
     if not len(items): raise ItemsError('no items to audit')
     items = items.assign(**{c: items[c].fillna('') if c in items else '' for c in ('domain', 'split', 'group')}).reset_index(drop=True)
-    found = balance_findings(items) + _unreadable_finding(items)
+    found, pairs = balance_findings(items) + _unreadable_finding(items), None
+    if duplicates:
+        pairs = find_duplicates(items, workers=workers)
+        found += leaks(items, pairs)['findings']
+        items = group_duplicates(items, pairs)               # a model that saw a copy would know the other
     sample = _sample(items, n_max, seed)
     facts = facts_table(sample, workers)
     ok = facts.error.isna()
@@ -306,12 +312,12 @@ def audit(
     after, envelope = _second_look(_sample(sample, n_pixels, seed), spec, law, permutations, seed, workers) if pixels else (pd.DataFrame(), pd.DataFrame())
     if pixels: found += shortcut_finding(after, 'after the law') + [('note', t) for _, t in shortcut_finding(envelope, 'warning, the pixels after the law')]
     if faces: found += _framing_findings(few := _sample(sample, n_faces, seed), facts.loc[few.index], permutations, seed, workers)
-    if duplicates: found += leaks(items, find_duplicates(items, workers=workers))['findings']
+    if min(sample.label.value_counts()) < 50: found.append(('note', f'few images: with {n} an AUC below {table.null_hi.max() + .1:.2f} or so cannot be told from chance'))
     counts = items.groupby(['domain', 'label', 'split']).size().rename('n').reset_index()
     order, root = ['fail', 'warn', 'note'], Path(items.attrs.get('root', 'items'))
     facts = pd.concat([sample[['path', 'label', 'domain']], facts], axis=1)
     found = [(l, t.replace(f'{root}{os.sep}', '')) for l, t in sorted(found, key=lambda f: order.index(f[0]))]      # paths below the folder are enough
-    return Audit(table, after, envelope, found, counts, facts, law, root.resolve().name, n)
+    return Audit(table, after, envelope, found, counts, facts, law, root.resolve().name, n, pairs)
 
 # %% ../nbs/05_audit.ipynb #e1852196
 def _unreadable_finding(items):
@@ -342,7 +348,7 @@ def _framing_findings(items, facts, permutations, seed, workers):
     columns = pd.DataFrame(dict(face_share=boxed.face_h / shorts(facts), found=boxed.n_faces.clip(upper=2)), index=items.index).fillna(-1.)
     return shortcut_finding(shortcut_table(columns, items, {'face size in the image': ['face_share'], 'faces found': ['found']}, permutations, seed, 'warn'), 'framing')
 
-# %% ../nbs/05_audit.ipynb #506337d0
+# %% ../nbs/05_audit.ipynb #f804d2eb
 COLOURS = {'pass': '#4c956c', 'warn': '#e0a030', 'fail': '#c1403d'}
 
 def _bars(ax, table, title):
@@ -353,7 +359,7 @@ def _bars(ax, table, title):
         ax.plot(r.auc, i, 'o', color=COLOURS[r.level], ms=5)
     ax.set_yticks(range(len(table)), table.feature[::-1])
     ax.axvline(.5, color='0.6', lw=.8)
-    ax.set_xlim(.35, 1.02); ax.set_title(title, loc='left', fontsize=10); ax.spines[['top', 'right']].set_visible(False)
+    ax.set_xlim(min(.35, table.auc.min() - .02, table.null_lo.min() - .02), 1.02); ax.set_title(title, loc='left', fontsize=10); ax.spines[['top', 'right']].set_visible(False)
 
 def audit_figure(
     found: Audit # What an audit found
@@ -367,7 +373,7 @@ def audit_figure(
     for ax, part in zip(axes, parts): _bars(ax, *part)
     return fig
 
-# %% ../nbs/05_audit.ipynb #bb438259
+# %% ../nbs/05_audit.ipynb #cb27bd06
 @patch
 def show(self: Audit):
     "Print the findings and return the picture"
@@ -376,10 +382,12 @@ def show(self: Audit):
 
 @patch
 def save(self: Audit,
-    path: str | Path # A folder for audit.json, audit.png and facts.csv
+    path: str | Path # A folder for audit.json, audit.png, facts.csv and, where there are any, copies.csv
 ) -> Path: # `path`
-    "Write figures, picture and the facts of every image"
+    "Write figures, picture, the facts of every image and the pairs of copies"
     path = Path(path)
+    if self.pairs is not None and len(self.pairs):
+        with atomic_path(path/'copies.csv') as tmp: self.pairs.to_csv(tmp, index=False)
     write_json(path/'audit.json', self.to_dict())
     with atomic_path(path/'audit.png') as tmp: audit_figure(self).savefig(tmp, dpi=120)
     with atomic_path(path/'facts.csv') as tmp: self.facts.to_csv(tmp, index=False)

@@ -8,8 +8,8 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/data.html.md"""
 __all__ = ['FacePath', 'get_path', 'get_label', 'by_split', 'load_face', 'face_datablock', 'item_weights', 'cap_weights',
            'systematic_draw', 'BalancedDL', 'face_dataloaders', 'spec_of']
 
-# %% ../nbs/07_data.ipynb #61af7cc9
-import os, sys
+# %% ../nbs/07_data.ipynb #36f674d3
+import os, sys, warnings
 from pathlib import Path
 
 import numpy as np
@@ -165,14 +165,14 @@ class BalancedDL(TfmdDL):
         super().show_batch(b, max_n, ctxs, **kwargs)
         for ax, i in zip(ctxs, idxs): ax.set_title(f'{rows.label.iloc[i]}, {rows.domain.iloc[i]}', fontsize=9)
 
-# %% ../nbs/07_data.ipynb #8760b46e
+# %% ../nbs/07_data.ipynb #c85b5dab
 def face_dataloaders(
     items: pd.DataFrame, # The manifest; items without a split get one (`split_items`)
     size: int = 224, # Side of the square the network sees, pixels
     bs: int = 64, # Batch size
     spec: Spec | None = None, # The whole preprocessing, instead of `size` alone
     delivery: dict | None = None, # Settings of `Delivery`, training only
-    balance: str | None = 'both', # See `item_weights`
+    balance: str | None = 'both', # By 'label', 'domain' (each by the square root of its size) or both; see `item_weights`
     pairs: pd.DataFrame | None = None, # See `item_weights`
     pair_share: float = 0.65, # See `item_weights`
     max_repeats: float | None = 8, # See `cap_weights`
@@ -183,7 +183,9 @@ def face_dataloaders(
     "DataLoaders of real and fake faces, balanced, with one preprocessing"
     spec, items = spec or Spec(size), split_items(items).reset_index(drop=True)
     _check_splits(items)
-    if spec.region == 'face': items = add_faces(items)      # those not searched yet; once, not in every epoch
+    if spec.region == 'face':
+        items = add_faces(items)                            # those not searched yet; once, not in every epoch
+        if none := int((items.n_faces == 0).sum()): warnings.warn(f'no face was found in {none} of {len(items)} photos: they are seen whole')
     items.attrs = {}                                        # fastai takes one row at a time, and pandas copies these along with each
     block, train = face_datablock(spec, delivery, batch_tfms), items[items.split == 'train']
     wgts = cap_weights(item_weights(train, balance, read_pairs(pairs, items), pair_share), train.label, max_repeats)

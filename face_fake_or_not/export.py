@@ -114,7 +114,13 @@ def _weak_spots(ev):
     out = [f'- real photos of `{r.name}`: {_percent(r.called_fake)} of {r.n_real} called fake' for r in reals.itertuples()]
     return out + [f'- fakes of `{r.name}`: {_percent(1 - r.called_fake)} of {r.n_fake} missed' for r in fakes.itertuples()]
 
-# %% ../nbs/15_export.ipynb #a0de074e
+# %% ../nbs/15_export.ipynb #717eca01
+def _seen_first(spec):
+    "What happens to a photo before the network's policy, for the card"
+    face = f', of the square around the largest face (margin {spec["margin"]:.0%}{", eyes level" if spec["align"] else ""}); a photo without a face, or with one under 64 pixels, gets no verdict' if spec['region'] == 'face' else ''
+    law = spec.get('law')
+    return face + (f', after one history for every photo (short side about {law["short"][0]}-{law["short"][1]} px, JPEG {law["quality"][0]}-{law["quality"][1]}{", grey" if law["grey"] else ""}; here the middle of both)' if law else '')
+
 def _data_lines(info):
     "Training data as a list, and the licences it is under"
     lines = [f"- {d['label']} `{d['domain']}`: " + ', '.join(f'{d[s]} {s}' for s in ('train', 'valid', 'test') if d.get(s)) for d in info['data'] or []]
@@ -134,7 +140,7 @@ def model_card(
     spec = info['spec']
     parts = [_front_matter(info), f"# {info['name']}", 'Tells photos of real faces from AI-made ones. The score is P(fake).',
         '## Use', "```python\nfrom face_fake_or_not.detector import load_detector\nload_detector('path/of/this/folder').predict('photo.jpg')\n```",
-        '## Network', f"{info['arch']} with a {info['head']} head, started from {info['source']}; sees {spec['size']} x {spec['size']} pixels (policy `{spec['policy']}`){', averaged with their mirror image' * info['flip']}. Temperature {info['temperature']:.3f}, folded into the weights.",
+        '## Network', f"{info['arch']} with a {info['head']} head, started from {info['source']}; sees {spec['size']} x {spec['size']} pixels (policy `{spec['policy']}`){_seen_first(spec)}{', averaged with their mirror image' * info['flip']}. Temperature {info['temperature']:.3f}, folded into the weights.",
         '## Verdict', _rule_text(info['rule']), '## Trained on', *(['\n'.join(_data_lines(info))] if info['data'] else ['Not stated.'])]
     return '\n\n'.join(parts + _measured(ev, info['rule'])) + '\n'
 

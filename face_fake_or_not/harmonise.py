@@ -75,17 +75,18 @@ def harmonised_file(
     im = to_rgb(open_image(path))
     return law_bytes(im, law, pixel_seed(im, seed))
 
-# %% ../nbs/04b_harmonise.ipynb #b8c8e013
+# %% ../nbs/04b_harmonise.ipynb #3bf6e324
 def harmonise_items(
     items: pd.DataFrame, # The manifest
     dest: str | Path, # Folder to make; an earlier harmonised copy in it is replaced, nothing else
     law: Law | None = None, # None: `fit_law` on the training items, or on all where there are no splits
     seed: int = 0, # Another seed, other draws
     workers: int | None = None # Threads; None: one a core
-) -> pd.DataFrame: # The manifest of the copy; `.attrs['law']` holds the law, `.attrs['bad']` what could not be read
+) -> pd.DataFrame: # The manifest of the copy, with a column `source`; `.attrs['law']` holds the law, `.attrs['bad']` what could not be read
     "A copy of a data set in which every photo has the same kind of history"
     _check_dest(dest, items)
     items = items.drop(columns=FACE_COLUMNS, errors='ignore').reset_index(drop=True)          # boxes belong to the old pixels
+    items['source'] = items.path
     items['group'] = _keys(items)                                                            # what `split_items` hashes, so that a copy falls on the same side as its original
     law = law or fit_law(items[items.split == 'train'] if (items.split == 'train').any() else items)
     with atomic_dir(dest) as tmp, ThreadPoolExecutor(workers or os.cpu_count()) as ex:

@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/recipes.html.md"""
 __all__ = ['RECIPES', 'WRITTEN', 'QUICK', 'Recipe', 'get_recipe', 'recipe_learner', 'Run', 'judged_split', 'finish_run',
            'run_recipe', 'export_run', 'embedded_weights', 'quickstart']
 
-# %% ../nbs/18_recipes.ipynb #d6927a5c
+# %% ../nbs/18_recipes.ipynb #4d2cf9d2
 import shutil, sys, warnings
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
@@ -25,6 +25,7 @@ from .calibrate import calibrate
 from .core import RunError, atomic_path, known_keys, read_json, seed_everything, write_json
 from .data import face_dataloaders
 from .detector import EMBEDDED
+from .duplicates import group_duplicates
 from .evaluate import Evaluation, evaluate
 from .export import export_bundle, rebuild_learner
 from .frames import add_faces
@@ -181,7 +182,7 @@ def _copy(src, dst):
     "Copy a file, whole or not at all"
     with atomic_path(dst) as tmp: shutil.copyfile(src, tmp)
 
-# %% ../nbs/18_recipes.ipynb #abb6b06f
+# %% ../nbs/18_recipes.ipynb #363404df
 def run_recipe(
     recipe: str | Path | Recipe, # A name, a JSON file or a recipe
     items: pd.DataFrame, # The manifest
@@ -194,7 +195,9 @@ def run_recipe(
     notes: dict | None = None # For detector.json and the card
 ) -> Run:
     "Train, calibrate, evaluate and export as a recipe says"
-    recipe, items = get_recipe(recipe), split_items(items)
+    recipe = get_recipe(recipe)
+    if (items.split == '').any(): items = split_items(group_duplicates(items))        # copies stay on one side
+    else: items = split_items(items)
     return _train(recipe, items, _start(out, overwrite, items), pairs, weights, pretrained, num_workers, notes or {})
 
 def _train(recipe, items, out, pairs, weights, pretrained, num_workers, notes):
