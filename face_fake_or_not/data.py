@@ -165,7 +165,7 @@ class BalancedDL(TfmdDL):
         super().show_batch(b, max_n, ctxs, **kwargs)
         for ax, i in zip(ctxs, idxs): ax.set_title(f'{rows.label.iloc[i]}, {rows.domain.iloc[i]}', fontsize=9)
 
-# %% ../nbs/07_data.ipynb #c85b5dab
+# %% ../nbs/07_data.ipynb #c5473ebb
 def face_dataloaders(
     items: pd.DataFrame, # The manifest; items without a split get one (`split_items`)
     size: int = 224, # Side of the square the network sees, pixels
@@ -192,6 +192,7 @@ def face_dataloaders(
     first = dict(wgts=None if balance is None else wgts, strata=list(train.label + '/' + train.domain))
     return block.dataloaders(items, bs=min(bs, len(train)), num_workers=_workers(num_workers), dl_type=BalancedDL, dl_kwargs=[first, {}], **kwargs)
 
+# %% ../nbs/07_data.ipynb #7e6fbab0
 def spec_of(
     dls: DataLoaders # Any whose items go through a `Window`
 ) -> Spec:
