@@ -1,4 +1,4 @@
-"""What the benchmarks share: where real data lie, and how results are printed."""
+"""What the benchmarks share: where real data lie, what memory a process took, and how results are printed."""
 import functools, json, os, sys
 from pathlib import Path
 
@@ -12,6 +12,11 @@ def need(path, what):
     "`path` when it exists, else an exit that says what to do"
     if not Path(path).exists(): sys.exit(f'{what} is missing: {path}. Real data are read from the folder FFON_SHARED names, else from shared/ beside the repository.')
     return Path(path)
+
+def peak_mib():
+    "The most memory this process has held, in MiB"
+    import resource                                           # Windows has none
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == 'darwin' else 1024)
 
 def result(name, **figures):
     "The last line of a benchmark"

@@ -9,21 +9,19 @@
     FFON_SHARED=shared python benchmarks/duplicates.py [--only hashes real copies mixtures]
 
 Each part runs in processes of its own, so that their peak memory is theirs. The last line of output is JSON."""
-import argparse, collections, io, json, resource, subprocess, sys, tempfile, time
+import argparse, collections, io, json, subprocess, sys, tempfile, time
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from common import need, result, say, shared_dir
+from common import need, peak_mib, result, say, shared_dir
 from face_fake_or_not.duplicates import (NEIGHBOURS, _candidates, _closest, _confirmed, _reach_for, find_duplicates, fingerprints, leaks, near_pairs, similarity,
                                          window_hashes)
 from face_fake_or_not.image import open_image, to_rgb
 from face_fake_or_not.items import face_items
 
 BITS = 4    # in which the hashes of a planted pair may differ
-
-def peak_mb(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != 'darwin' else 1024**2)
 
 def timed(f, *args):
     "What `f` returns, and the seconds it took"
@@ -49,11 +47,11 @@ def every_pair(hashes):
 def hashes_part(n):
     "Search among `n` made hashes"
     hashes, planted = made_hashes(n)
-    before = peak_mb()
+    before = peak_mib()
     seconds = []
     for _ in range(3): (i, j, d), s = timed(near_pairs, hashes, BITS); seconds.append(s)
     found = set(zip(i.tolist(), j.tolist()))
-    out = dict(n=n, seconds=min(seconds), extra_mb=peak_mb() - before, planted=len(planted), found=len(planted & found), pairs=len(found))
+    out = dict(n=n, seconds=min(seconds), extra_mb=peak_mib() - before, planted=len(planted), found=len(planted & found), pairs=len(found))
     brute, out['brute_s'] = timed(every_pair, hashes)
     return out | dict(same_as_brute=brute == found)
 
@@ -61,9 +59,9 @@ def real_part(_):
     "Search among the real images"
     data = need(shared_dir()/'data', 'The folder of real images')
     items = face_items(data, check=False)
-    before = peak_mb()
+    before = peak_mib()
     pairs, total = timed(lambda: find_duplicates(items, known=True))
-    peak = peak_mb() - before
+    peak = peak_mib() - before
     (pictures, *_), read = timed(fingerprints, items.path)
     hashes, hashing = timed(window_hashes, pictures)
     search = {n: timed(near_pairs, hashes[np.random.default_rng(0).permutation(len(hashes))[:n]].reshape(-1, 16), 8, 16)[1] for n in (1000, 2000, 4000, len(hashes))}
@@ -132,7 +130,7 @@ def mixtures_part(n):
     (i, j, d, turned), search = timed(_candidates, hashes, None, _reach_for(n))
     kept = np.flatnonzero(_closest(i, j, d, NEIGHBOURS))
     _, compare = timed(_confirmed, pictures, i[kept], j[kept], turned[kept], None)
-    return dict(n=n, reach=_reach_for(n), seconds=hashing + search + compare, hash_s=hashing, search_s=search, compare_s=compare, process_mb=peak_mb(), candidates=len(i), compared=len(kept))
+    return dict(n=n, reach=_reach_for(n), seconds=hashing + search + compare, hash_s=hashing, search_s=search, compare_s=compare, process_mb=peak_mib(), candidates=len(i), compared=len(kept))
 
 PARTS = dict(hashes=hashes_part, real=real_part, copies=copies_part, mixtures=mixtures_part)
 

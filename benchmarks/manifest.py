@@ -3,10 +3,10 @@
 
 `python benchmarks/manifest.py` runs a tenth of the rows and all of them, each in a new process, and reports how time grows; about linear means a ratio near 10.
 The folder holds empty files, so nothing is decoded (`check=False`): decoding is measured on images, as a rate, where FFON_SHARED is there."""
-import argparse, json, resource, subprocess, sys, tempfile, time
+import argparse, json, subprocess, sys, tempfile, time
 from pathlib import Path
 
-from common import result, say, shared_dir
+from common import peak_mib, result, say, shared_dir
 
 def timed(figures, name, f, *args, **kwargs):
     "Run `f` and note its seconds"
@@ -26,7 +26,7 @@ def measure(n, folder):
     "All steps on `n` rows"
     import pandas as pd
     from face_fake_or_not.items import face_items, save_items, split_items
-    peak = lambda: round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2 / (1024 if sys.platform == 'darwin' else 1), 3)
+    peak = lambda: round(peak_mib() / 1024, 3)
     figures = dict(rows=n, imported_gib=peak())
     with tempfile.TemporaryDirectory() as tmp:
         tmp = Path(tmp)

@@ -9,7 +9,7 @@ __all__ = ['FEATURES', 'ENVELOPE', 'WARN_AUC', 'FAIL_AUC', 'ADVICE', 'COLOURS', 
            'held_out_scores', 'shortcut_row', 'pixel_facts', 'harmonised_facts', 'level_of', 'shortcut_table',
            'balance_findings', 'Audit', 'shortcut_finding', 'audit', 'audit_figure']
 
-# %% ../nbs/05_audit.ipynb #831ade53
+# %% ../nbs/05_audit.ipynb #050a6d72
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +18,14 @@ import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 
-from .core import FAKE, REAL, ItemsError, atomic_path, json_text, write_json
+from .core import FAKE, REAL, ItemsError, atomic_path, json_text, named, write_json
 from .duplicates import find_duplicates, group_duplicates, leaks
-from .facts import facts_table, file_facts, named, shorts
-from .harmonise import fit_law, pixel_seed
+from .facts import facts_table, file_facts, shorts
+from .harmonise import fit_law, harmonised_file
 from .frames import add_faces, face_box
-from .image import Spec, native_short, open_image, region_of, to_rgb
-from .intervals import interval, resample_counts, weighted_auc
-from .law import Law, law_bytes
+from .image import Spec, native_short, open_image, to_rgb
+from .intervals import group_codes, interval, resample_counts, weighted_auc
+from .law import Law
 
 # %% ../nbs/05_audit.ipynb #a755d84e
 FEATURES = {'width': ['width'], 'height': ['height'], 'aspect': ['aspect'], 'enlargement': ['enlargement'], 'bytes per pixel': ['bytes_per_pixel'],
@@ -50,7 +50,7 @@ def _numbers(col):
     common = sorted(n.index[n >= 5], key=str)          # by name: the order of the rows knows the label
     return col.map({v: common.index(v) if v in common else len(common) for v in n.index}).fillna(-1.).astype(float)    # rare ones are one value
 
-# %% ../nbs/05_audit.ipynb #737c77e0
+# %% ../nbs/05_audit.ipynb #4c5feb15
 def folds_of(
     fake: np.ndarray, # Booleans, one an item
     groups, # One label an item; empty ones stand alone
@@ -58,19 +58,14 @@ def folds_of(
 ) -> list: # Pairs of training and held-out positions; raises `ItemsError` with fewer than ten of a class
     "Stratified folds that keep groups together"
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-    codes = _codes(groups)
+    codes = group_codes(groups)
     if min(fake.sum(), (~fake).sum()) < 10: raise ItemsError(f'{int(fake.sum())} fake and {int((~fake).sum())} real images: an audit needs ten of each at least')
     if codes.max() < 4: raise ItemsError(f'the items are frames of {codes.max() + 1} videos: an audit needs five groups at least')
-    blank, grouped = np.zeros(len(fake)), None
-    grouped = codes.max() + 1 < len(codes)
+    blank, grouped = np.zeros(len(fake)), codes.max() + 1 < len(codes)
     kind = StratifiedGroupKFold if grouped else StratifiedKFold        # the grouped one is slow where there is nothing to group
     folds = list(kind(5, shuffle=True, random_state=seed).split(blank, fake, codes if grouped else None))
     if any(len(np.unique(fake[tr])) < 2 or not len(te) for tr, te in folds): raise ItemsError('too few groups to hold some out: the items are frames of a handful of videos')
     return folds
-
-def _codes(groups):
-    "A number for each group; items without one stand alone"
-    return pd.factorize(np.array([g if isinstance(g, str) and g else f'#{i}' for i, g in enumerate(groups)], dtype=object))[0]
 
 def _model(n, columns):
     "A tree for one fact, a forest for several"
@@ -91,7 +86,7 @@ def held_out_scores(
         score[te] = model.predict_proba(x[te])[:, list(model.classes_).index(True)] if True in model.classes_ else 0.
     return score
 
-# %% ../nbs/05_audit.ipynb #87ea3414
+# %% ../nbs/05_audit.ipynb #ce906a02
 def shortcut_row(
     x: np.ndarray, # items x columns
     fake: np.ndarray, # Booleans, one an item
@@ -101,17 +96,17 @@ def shortcut_row(
     seed: int = 0 # Of shuffles and resamples
 ) -> dict: # auc, lo, hi; null_lo, null_hi: what 95 % of shuffled labels give
     "What a model that sees only `x` scores, and what it scores by chance"
+    if permutations < 5: raise ItemsError(f'permutations {permutations}: chance needs 5 or more to be measured')
     one, rng = np.ones((1, len(fake))), np.random.default_rng(seed)
     score = held_out_scores(x, fake, folds)
     lo, hi = interval(weighted_auc(fake, score, resample_counts(groups, 400, seed)))
-    if permutations < 5: raise ItemsError(f'permutations {permutations}: chance needs 5 or more to be measured')
     null = [weighted_auc(y, held_out_scores(x, y, folds), one)[0] for y in (_shuffled(fake, groups, rng) for _ in range(permutations))]
     mid, half = np.mean(null), 1.96 * np.std(null, ddof=1)
     return dict(auc=weighted_auc(fake, score, one)[0], lo=lo, hi=hi, null_lo=max(0., mid - half), null_hi=min(1., mid + half))
 
 def _shuffled(fake, groups, rng):
     "Labels at random; whole groups where each has one label, as frames of a video do"
-    codes = _codes(groups)
+    codes = group_codes(groups)
     first = np.unique(codes, return_index=True)[1]
     return rng.permutation(fake[first])[codes] if (fake[first][codes] == fake).all() else rng.permutation(fake)
 
@@ -137,7 +132,7 @@ def _steps(d):
     means = [d[i::8].mean() for i in range(min(8, len(d)))]
     return float(max(means) / (np.mean(means) + 1e-3))
 
-# %% ../nbs/05_audit.ipynb #1bf95e45
+# %% ../nbs/05_audit.ipynb #8e327f57
 def harmonised_facts(
     path: str | Path, # An image file
     law: Law, # The history to give it
@@ -146,20 +141,18 @@ def harmonised_facts(
     box=None # A known face, see `region_of`
 ) -> dict: # Facts of the new file and the columns of `ENVELOPE`; error where it cannot be read
     "What can be told of a photo after the law"
-    try: im = region_of(to_rgb(open_image(path)), spec, box)[0]
+    try: raw = harmonised_file(path, law, seed, spec, box)
     except ValueError as e: return dict(error=named(path, e))
-    raw = law_bytes(im, law, pixel_seed(im, seed))
     facts = file_facts(raw)
     return facts | pixel_facts(to_rgb(open_image(raw))) | dict(bytes_per_pixel=facts['bytes'] / (facts['width'] * facts['height']))
 
-# %% ../nbs/05_audit.ipynb #c920e6ea
+# %% ../nbs/05_audit.ipynb #6b4d9f5c
 WARN_AUC, FAIL_AUC = 0.55, 0.65
 
 _SCALE, _CODEC = 'Give both classes one scale law: train --harmonise, in Python Spec(law=fit_law(items))', 'Give both classes one codec law: train --harmonise, in Python Spec(law=fit_law(items))'
 _ORIGIN = 'The network never sees it, but two pipelines made these folders: read on what else differs'
 ADVICE = dict.fromkeys(('width', 'height', 'aspect', 'enlargement'), _SCALE) | dict.fromkeys(('bytes per pixel', 'quantisation', 'chroma', 'format', 'suffix'), _CODEC) | {
     'grey': 'Let both classes be grey, as fit_law does: Spec(law=fit_law(items))', 'exif': _ORIGIN, 'icc': _ORIGIN}
-
 
 def level_of(
     row: dict, # As from `shortcut_row`

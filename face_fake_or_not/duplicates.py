@@ -9,10 +9,9 @@ __all__ = ['SIDE', 'CELLS', 'PICTURE', 'IN_MEMORY', 'GRID', 'N_BITS', 'WINDOWS',
            'PLAIN', 'TINT', 'LEVELS', 'NEIGHBOURS', 'SPLIT_AGAIN', 'thumbnail', 'fingerprints', 'window_hashes',
            'near_pairs', 'similarity', 'find_duplicates', 'group_duplicates', 'leaks', 'drop_duplicates']
 
-# %% ../nbs/03a_duplicates.ipynb #f9fb9cad
+# %% ../nbs/03a_duplicates.ipynb #8793847b
 import contextlib, hashlib, itertools, math, os, tempfile, warnings
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -20,9 +19,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from .core import ImageError, ItemsError, file_sha256, progress
+from .core import ImageError, ItemsError, file_sha256, in_threads, named
 from .image import open_image, to_rgb
-from .items import _keys
+from .items import item_keys
 
 # %% ../nbs/03a_duplicates.ipynb #fee609f5
 SIDE, CELLS = 64, 16     # sides of the grey picture and of the colours
@@ -42,7 +41,7 @@ def thumbnail(
     out['grey'], out['tint'] = im.convert('L'), np.stack([r - g, b - g]) // 2
     return out
 
-# %% ../nbs/03a_duplicates.ipynb #fbaa61c2
+# %% ../nbs/03a_duplicates.ipynb #2e8b55ab
 def _room(n):
     "Space for `n` pictures"
     return np.zeros(n, PICTURE) if n <= IN_MEMORY else np.memmap(tempfile.TemporaryFile(), PICTURE, 'w+', shape=(n,))
@@ -50,7 +49,7 @@ def _room(n):
 def _print_of(path):
     "SHA-256 and picture of a file, or the reason why there are none"
     try: return file_sha256(path), thumbnail(path), None
-    except (ImageError, OSError, MemoryError) as e: return None, None, str(e) if str(path) in str(e) else f'{path}: {e or type(e).__name__}'
+    except (ImageError, OSError, MemoryError) as e: return None, None, named(path, e)
 
 def fingerprints(
     paths: Iterable, # Image files
@@ -59,11 +58,8 @@ def fingerprints(
     "What is needed of every photo to compare it with others"
     paths = list(paths)
     pictures, shas, why = _room(len(paths)), [None] * len(paths), [None] * len(paths)
-    parts = [range(i, min(i + 64, len(paths))) for i in range(0, len(paths), 64)]
-    with ThreadPoolExecutor(workers or os.cpu_count()) as ex:
-        for part, got in zip(parts, progress(ex.map(lambda r: [_print_of(paths[i]) for i in r], parts), len(parts), 'reading photos')):
-            for i, (shas[i], t, why[i]) in zip(part, got):
-                if t is not None: pictures[i] = t
+    for i, (shas[i], picture, why[i]) in enumerate(in_threads(_print_of, paths, 'reading photos', workers)):
+        if picture is not None: pictures[i] = picture
     return pictures, shas, why
 
 # %% ../nbs/03a_duplicates.ipynb #ab9ba47f
@@ -356,7 +352,7 @@ def _closest(i, j, d, n):
     keep[by[rank < n] % max(len(i), 1)] = True
     return keep
 
-# %% ../nbs/03a_duplicates.ipynb #3907df23
+# %% ../nbs/03a_duplicates.ipynb #4e9c0b67
 def _firsts(keys):
     "For each key the position where it stands first"
     seen = {}
@@ -383,8 +379,7 @@ def _confirmed(pictures, i, j, turned, workers):
         for part in PICTURE.names: b[part][turned[s]] = b[part][turned[s]][..., ::-1]
         return similarity(a, b)
     parts = [slice(s, s + 128) for s in range(0, len(i), 128)]
-    with ThreadPoolExecutor(workers or os.cpu_count()) as ex: got = list(progress(ex.map(one, parts), len(parts), 'comparing candidates'))
-    return np.concatenate([*got, np.zeros(0)])
+    return np.concatenate([*in_threads(one, parts, 'comparing candidates', workers, part=1), np.zeros(0)])
 
 # %% ../nbs/03a_duplicates.ipynb #fbc594a3
 def _as_items(items):
@@ -441,7 +436,7 @@ def find_duplicates(
     out.attrs.update(bad=_named_bad(items, why), candidates=len(i), reach=reach, images=sum(w is None for w in why))
     return out if mirror else out.drop(columns='mirrored')
 
-# %% ../nbs/03a_duplicates.ipynb #fda084f8
+# %% ../nbs/03a_duplicates.ipynb #9ac4058c
 def _connected(items, pairs, groups):
     "A number for each item, the same for those connected by pairs of copies and, if asked, by groups"
     from scipy.sparse import coo_array
@@ -466,7 +461,7 @@ def group_duplicates(
     part = pd.Series(_connected(out, pairs, True), out.index)
     mine = part.isin(part[out.path.isin({*pairs.path_a, *pairs.path_b})])
     known = out.group[mine & (out.group != '')].groupby(part).min()
-    names = _keys(out.assign(group=''))[mine].groupby(part).min()
+    names = item_keys(out.assign(group=''))[mine].groupby(part).min()
     out['group'] = out.group.astype(object).where(~mine, part.map({**names, **known}))
     _say_chain(part[mine].value_counts().max(), len(out))
     return out.set_index(items.index)

@@ -7,20 +7,19 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/harmonise.html.md"""
 # %% auto #0
 __all__ = ['fit_law', 'pixel_seed', 'harmonised_file', 'harmonise_items']
 
-# %% ../nbs/04b_harmonise.ipynb #fb90a337
-import hashlib, os, random, warnings
-from concurrent.futures import ThreadPoolExecutor
+# %% ../nbs/04b_harmonise.ipynb #b04de19e
+import hashlib, random, warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from .core import FAKE, REAL, ItemsError, atomic_dir, progress, write_json
+from .core import FAKE, REAL, ItemsError, atomic_dir, in_threads, named, write_json
 from .faces import face_square
-from .facts import facts_table, named, shorts
+from .facts import facts_table, shorts
 from .frames import FACE_COLUMNS, add_faces, face_box
-from .image import Spec, open_image, to_rgb
-from .items import _keys, save_items
+from .image import Spec, open_image, region_of, to_rgb
+from .items import item_keys, items_inside, save_items
 from .law import Law, law_bytes
 
 # %% ../nbs/04b_harmonise.ipynb #3e94680e
@@ -58,7 +57,7 @@ def _qualities(facts, sides):
     top = int(np.clip(top, 60, 92))
     return max(40, top - 25), top
 
-# %% ../nbs/04b_harmonise.ipynb #a364dc09
+# %% ../nbs/04b_harmonise.ipynb #4d65f390
 def pixel_seed(
     im, # An RGB image
     seed: int = 0 # Another seed, other draws
@@ -69,13 +68,15 @@ def pixel_seed(
 def harmonised_file(
     path: str | Path, # An image file
     law: Law, # The history to give it
-    seed: int = 0 # Another seed, other draws
+    seed: int = 0, # Another seed, other draws
+    spec: Spec = Spec(), # The preprocessing: its region is cut out first
+    box=None # A known face, see `region_of`
 ) -> bytes: # A JPEG file without metadata
-    "The file at `path` with the law's history"
-    im = to_rgb(open_image(path))
+    "The file at `path`, or the region of it that `spec` asks for, with the law's history"
+    im = region_of(to_rgb(open_image(path)), spec, box)[0]
     return law_bytes(im, law, pixel_seed(im, seed))
 
-# %% ../nbs/04b_harmonise.ipynb #3bf6e324
+# %% ../nbs/04b_harmonise.ipynb #017c9d6f
 def harmonise_items(
     items: pd.DataFrame, # The manifest
     dest: str | Path, # Folder to make; an earlier harmonised copy in it is replaced, nothing else
@@ -87,11 +88,10 @@ def harmonise_items(
     _check_dest(dest, items)
     items = items.drop(columns=FACE_COLUMNS, errors='ignore').reset_index(drop=True)          # boxes belong to the old pixels
     items['source'] = items.path
-    items['group'] = _keys(items)                                                            # what `split_items` hashes, so that a copy falls on the same side as its original
+    items['group'] = item_keys(items)                                                        # what `split_items` hashes, so that a copy falls on the same side as its original
     law = law or fit_law(items[items.split == 'train'] if (items.split == 'train').any() else items)
-    with atomic_dir(dest) as tmp, ThreadPoolExecutor(workers or os.cpu_count()) as ex:
-        write = lambda row: _write(tmp, *row, law, seed)
-        why = list(progress(ex.map(write, zip(range(len(items)), items.path)), len(items), 'harmonising'))
+    with atomic_dir(dest) as tmp:
+        why = list(in_threads(lambda row: _write(tmp, *row, law, seed), enumerate(items.path), 'harmonising', workers, part=1))
         keep = np.array([w is None for w in why])
         if not keep.any(): raise ItemsError(f'none of the {len(items)} images could be read, first: {why[0]}')
         save_items(items.assign(path=[str(tmp/_name(i)) for i in range(len(items))])[keep], tmp/'items.csv')
@@ -106,8 +106,7 @@ def _check_dest(dest, items):
     dest = Path(dest)
     if not dest.exists() or (dest.is_dir() and not any(dest.iterdir())): return
     if not (dest/'law.json').is_file(): raise ItemsError(f'{dest} is there already and is no harmonised copy: give another folder')
-    inside = [p for p in items.path if Path(p).resolve().is_relative_to(dest.resolve())]
-    if inside: raise ItemsError(f'{dest} holds images to read, such as {inside[0]}: give another folder')
+    if inside := items_inside(items, dest): raise ItemsError(f'{dest} holds images to read, such as {inside[0]}: give another folder')
 
 def _name(i): return f'{i//1000:04}/{i:07}.jpg'
 

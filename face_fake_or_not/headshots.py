@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/headshots.html.md"""
 __all__ = ['PARTS', 'WORDING', 'MODEL', 'OPENAI', 'MAX_ANSWER', 'headshot_parts', 'headshot_prompts', 'Pace', 'retry_delay',
            'Endpoint', 'Album', 'album_items', 'headshots']
 
-# %% ../nbs/03e_headshots.ipynb #61800238
+# %% ../nbs/03e_headshots.ipynb #0c65c30d
 import base64, binascii, hashlib, itertools, json, math, os, random, re, threading, time, warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from .core import FAKE, ImageError, atomic_path, progress
-from .download import SourceError, _alone, _say, find_token, need_token
+from .core import FAKE, ImageError, atomic_path, progress, say
+from .download import SourceError, Stopped, _alone, find_token, need_token
 from .image import open_image, to_rgb
 from .items import COLUMNS, save_items
 
@@ -272,7 +272,7 @@ def album_items(
     items.attrs['refused'] = [dict(prompt=d['prompt'], reason=d['refused']) for d in lines if 'refused' in d]
     return items
 
-# %% ../nbs/03e_headshots.ipynb #9b94106f
+# %% ../nbs/03e_headshots.ipynb #5fc54ca6
 def _patient(endpoint: Endpoint, prompt, pace: Pace, retries, wait):
     "Ask until there is a picture or a refusal, `retries` times more at most"
     for tries in range(1, retries + 2):
@@ -283,19 +283,17 @@ def _patient(endpoint: Endpoint, prompt, pace: Pace, retries, wait):
             pace.hold(retry_delay(tries, e.headers, wait))
     raise SourceError(f'gave up after {retries + 1} tries, last: {why}; what was made is kept: run again later')
 
-class _Stopped(Exception): "Another thread met something that ends all"
-
 def _draw_all(album: Album, endpoint: Endpoint, prompts, pace: Pace, retries, wait, workers):
     "Ask for every prompt in threads; the first failure that concerns all of them ends it, after pictures on their way have arrived"
     stop = threading.Event()
     def nap(s):
-        if stop.wait(s): raise _Stopped
+        if stop.wait(s): raise Stopped
     pace.sleep = nap
     def one(prompt):
         if stop.is_set(): return
         try: _keep(album, prompt, *_patient(endpoint, prompt, pace, retries, wait), size=endpoint.size)
         except _Refused as e: album.record(prompt, refused=str(e))
-        except _Stopped: return
+        except Stopped: return
         except BaseException: stop.set(); raise
     with ThreadPoolExecutor(workers) as ex:
         jobs = [ex.submit(one, p) for p in prompts]
@@ -303,7 +301,7 @@ def _draw_all(album: Album, endpoint: Endpoint, prompts, pace: Pace, retries, wa
             for j in progress(as_completed(jobs), len(jobs), endpoint.model): j.result()
         finally: stop.set()
 
-# %% ../nbs/03e_headshots.ipynb #716ebe57
+# %% ../nbs/03e_headshots.ipynb #6c828ebc
 def _plan(album, prompts, price, budget, per_minute, mend=True):
     "The prompts still to ask, within the budget; says how many, how long and how dear"
     if budget is not None and not price: raise SourceError('a budget needs the price of a picture: give price= in the same currency')
@@ -313,7 +311,7 @@ def _plan(album, prompts, price, budget, per_minute, mend=True):
     text = f'{album.model}: {len(prompts)} prompts, {len(prompts) - len(todo)} answered before, {afford} to ask'
     if afford < len(todo): text += f' ({len(todo) - afford} more are beyond the budget of {budget:g})'
     if afford: text += f', {afford / per_minute:.0f} minutes or more at {per_minute:g} a minute' + (f', {afford * price:.2f} at {price:g} each' if price else '')
-    _say(text)
+    say(text)
     return todo[:afford]
 
 def _endpoint(model, base_url, size, token, extra, timeout):

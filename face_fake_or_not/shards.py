@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/shards.html.md"""
 __all__ = ['MAX_FRAME', 'FRAME_BYTES', 'SEQUENCE', 'Shard', 'shards_in', 'frame_of', 'read_members', 'Pick', 'take_frames',
            'share_out', 'Journal', 'bytes_needed', 'wilddeepfake']
 
-# %% ../nbs/03d_shards.ipynb #d3b8044f
+# %% ../nbs/03d_shards.ipynb #9ac585a4
 import gzip, hashlib, io, json, math, queue, re, shutil, tarfile, threading, warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from .core import FAKE, REAL, ImageError, atomic_path, label_of, progress, read_json
-from .download import DAMAGE, HubRepo, SourceError, _say, _size, check_room, land
+from .core import FAKE, REAL, ImageError, atomic_path, label_of, progress, read_json, say
+from .download import DAMAGE, HubRepo, SourceError, Stopped, _size, check_room, land
 from .image import SUFFIXES, image_files, open_image, to_rgb
 from .items import COLUMNS, SPLITS, face_items, save_items
 
@@ -130,9 +130,7 @@ class Pick:
         "Whether to take a frame"
         return (self.per_video is None or taken < self.per_video) and i % self.every == self.hash(shard.key, sequence) % self.every
 
-# %% ../nbs/03d_shards.ipynb #91a8d49e
-class _Stopped(Exception): "Another thread met something that ends all"
-
+# %% ../nbs/03d_shards.ipynb #0061b661
 def take_frames(
     members: Iterable, # Entries and their readers, as `read_members` gives them
     shard: Shard, # Where they are from
@@ -144,7 +142,7 @@ def take_frames(
     "Write the wanted frames of a shard; one that cannot be decoded is passed over, counted and named"
     went, taken, skipped = Counter(), Counter(), Counter()
     for member, get in members:
-        if stop.is_set(): raise _Stopped
+        if stop.is_set(): raise Stopped
         if member.isdir(): continue
         if isinstance(what := frame_of(member, shard), str): skipped[what] += 1; continue
         sequence, name = what
@@ -279,7 +277,7 @@ def _wanted(max_samples, splits):
     if not max_samples or any(n is not None and n < 1 for n in max_samples.values()): raise SourceError(f'max_samples {max_samples}: expected 1 or more')
     return max_samples
 
-# %% ../nbs/03d_shards.ipynb #1c318e93
+# %% ../nbs/03d_shards.ipynb #1d03b428
 def _folders(shards, wants):
     "Shards by label and split, those of wanted splits"
     out = {}
@@ -292,8 +290,8 @@ def _announce(repo, folders, wants, pick, where, room):
     shards = [s for f in folders.values() for s in f]
     asked = sum(bytes_needed(f, wants[split], pick)[0] for (_, split), f in folders.items())
     frames = {split: 'all' if n is None else f'{n:,}' for split, n in wants.items()}
-    _say(f'{repo.repo_id}: {len(shards)} shards, {_size(sum(s.size for s in shards))}; about {_size(asked)} of it to read for '
-         + ', '.join(f'{n} {split} frames' for split, n in frames.items()) + f' of each class; licence {repo.facts["licence"]}')
+    say(f'{repo.repo_id}: {len(shards)} shards, {_size(sum(s.size for s in shards))}; about {_size(asked)} of it to read for '
+        + ', '.join(f'{n} {split} frames' for split, n in frames.items()) + f' of each class; licence {repo.facts["licence"]}')
     check_room(sum(bytes_needed(f, None, pick)[0] if (n := wants[split]) is None else n * FRAME_BYTES for (_, split), f in folders.items()), where, room, repo.repo_id)
 
 def _manifest(root):
@@ -304,7 +302,7 @@ def _manifest(root):
         rows.append(dict(path=str(f), label=label, domain='wilddeepfake', split=split, group=f'wilddeepfake/{split}/{shard}'))
     return pd.DataFrame(rows, columns=COLUMNS)
 
-# %% ../nbs/03d_shards.ipynb #2e8018ec
+# %% ../nbs/03d_shards.ipynb #15f5e86b
 def _summary(folder, lines, wants, folders):
     "What came of it, for source.json; a class that has fewer than wanted is a warning"
     items, skipped = _manifest(folder), Counter()
@@ -314,7 +312,7 @@ def _summary(folder, lines, wants, folders):
     count = Counter(zip(items.label, items.split))
     for label, split in folders:
         if (want := wants[split]) and count[label, split] < want: warnings.warn(f'{label}_{split} has {count[label, split]} frames to give, {want} were wanted')
-    if skipped: _say('passed over: ' + ', '.join(f'{n} {why}' for why, n in skipped.most_common()))
+    if skipped: say('passed over: ' + ', '.join(f'{n} {why}' for why, n in skipped.most_common()))
     return dict(frames=len(items), groups=items.group.nunique(), bytes_read=sum(d['bytes'] for d in lines), skipped=dict(skipped))
 
 def _other(dest, asked):
@@ -324,7 +322,7 @@ def _other(dest, asked):
     if has.get('kind') == asked['kind'] and (differ := [k for k in asked if k != 'revision' and has.get(k) != asked[k]]):
         raise SourceError(f'{dest}: holds WildDeepfake with ' + ', '.join(f'{k}={has.get(k)}' for k in differ) + ', not ' + ', '.join(f'{k}={asked[k]}' for k in differ) + '; choose another folder or delete this one')
 
-# %% ../nbs/03d_shards.ipynb #cecc8af7
+# %% ../nbs/03d_shards.ipynb #2bee0e7a
 def wilddeepfake(
     dest: str | Path, # Folder that is to appear, with `<split>/<label>/<shard>/<sequence>/<frame>`, items.csv and source.json
     max_samples: int | dict[str, int] | None = None, # Frames of each class in each split, or by split such as dict(train=4000, test=2000) (None: all)
@@ -350,7 +348,7 @@ def wilddeepfake(
         folders = _folders(shards, wants)
         _announce(hub, folders, wants, pick, part, room)
         reader = _Reader(hub, pick, part/'data', Journal(part/'shards.jsonl', hub.sha), threading.Event())
-        if reader.journal.lines: _say(f'{len(reader.journal.lines)} shards are here from an earlier run')
+        if reader.journal.lines: say(f'{len(reader.journal.lines)} shards are here from an earlier run')
         n = sum(len(f) if wants[split] is None else min(len(f), wants[split]) for (_, split), f in folders.items())
         lines = list(progress(_read_all(reader, folders, wants, block, workers), n, 'shards'))
         return part/'data', hub.facts | _summary(part/'data', lines, wants, folders)

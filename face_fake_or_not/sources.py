@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/sources.html.md"""
 __all__ = ['SYNTHETIC', 'SOURCES', 'KINDS', 'draw_head', 'synthetic_face', 'synthetic_sample', 'Source', 'list_sources', 'Words',
            'lay_out', 'read_table', 'hub_images', 'get_source']
 
-# %% ../nbs/04_sources.ipynb #ae55a588
+# %% ../nbs/04_sources.ipynb #c01690fc
 import hashlib, io, math, os, random, re, warnings
 from collections import Counter
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFilter
 
-from .core import FAKE, REAL, ImageError, ItemsError, atomic_dir, label_of, need, progress, read_json, write_json
+from .core import FAKE, REAL, ImageError, ItemsError, atomic_dir, label_of, need, progress, read_json, say, write_json
 from .image import SUFFIXES, image_files, open_image
 from .items import COLUMNS, SPLITS, describe_path, face_items, save_items
-from .download import ARCHIVES, HubRepo, SourceError, _say, _unpack_all, check_room, download_kaggle, hub_fetch, hub_size, land
+from .download import ARCHIVES, HubRepo, SourceError, _unpack_all, check_room, download_kaggle, hub_fetch, hub_size, land
 from .shards import wilddeepfake
 from .headshots import headshots
 
@@ -299,7 +299,7 @@ def read_table(
         row += len(batch)
     return dict(count)
 
-# %% ../nbs/04_sources.ipynb #a0f3d5e0
+# %% ../nbs/04_sources.ipynb #29e0c371
 def _both_ends(paths):
     "The first, the last, the second, the last but one, ..."
     half = (len(paths) + 1) // 2
@@ -309,7 +309,7 @@ def _hub_tables(repo, paths, folder, words, n, room, retries, columns):
     "Bring tables one after the other and write their images, until there are enough; a table that is done is not fetched again"
     done, got = folder.parent/'done', Counter()
     hub_size(repo, paths if n is None else [max(paths, key=lambda p: repo.files[p].size)], folder, room)
-    if n: _say(f'{repo.repo_id}: up to {len(paths)} tables, until there are {n} images of each class')
+    if n: say(f'{repo.repo_id}: up to {len(paths)} tables, until there are {n} images of each class')
     for p in progress(paths if n is None else _both_ends(paths), len(paths), 'tables'):
         want = n and {l: n - got[l] for l in (FAKE, REAL)}
         if n and all(want[l] <= 0 for l in (words.label and [words.label]) or (FAKE, REAL)): break
@@ -383,7 +383,7 @@ def _source(name):
     if name not in SOURCES: raise SourceError(f'no source {name!r}; there are {", ".join(SOURCES)}, and hub:OWNER/NAME for any image set of the Hub')
     return SOURCES[name]
 
-# %% ../nbs/04_sources.ipynb #a4fc55ec
+# %% ../nbs/04_sources.ipynb #57382f8f
 def get_source(
     name: str, # A name of `list_sources`, or 'hub:OWNER/NAME'
     dest: str | Path | None = None, # The folder it goes to (None: data/NAME here)
@@ -395,7 +395,7 @@ def get_source(
     _check_number(max_samples)
     source = _source(name)
     dest = Path(dest or Path('data')/source.name)
-    if not dest.exists(): _say(f'{name}: {source.size}; licence: {source.licence}' + (f'; note: {source.note}' if source.note else ''))
+    if not dest.exists(): say(f'{name}: {source.size}; licence: {source.licence}' + (f'; note: {source.note}' if source.note else ''))
     KINDS[source.kind](source, dest, max_samples, **kw)
     own = source.kind == 'folder' and not (dest/'items.csv').is_file()
     what = dict(csv=lay_out(dest, _words(source))) if own else dict(root=dest)
