@@ -7,7 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/all.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/21_all.ipynb #14b8ce08
+# %% ../nbs/21_all.ipynb #5e0fb5ae
 from .core import *
 from .law import *
 from .faces import *
@@ -25,14 +25,21 @@ from .facts import *
 from .harmonise import *
 from .audit import *
 from .transforms import *
+from .augment import *
+from .blends import *
 from .data import *
 from .learner import *
 from .callbacks import *
+from .prefix import Cache
+from .checkpoint import *
+from .processes import *
 from .schedule import *
+from .stages import *
 from .evaluate import *
 from .calibrate import *
 from .export import *
 from .detector import *
+from .recipe import *
 from .recipes import *
 
 __all__ = [o for o in globals() if not o.startswith('_')]   # what a star import hands on: all of the above

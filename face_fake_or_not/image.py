@@ -9,9 +9,9 @@ __all__ = ['MAX_PIXELS', 'MAX_BYTES', 'FORMATS', 'SUFFIXES', 'VIDEO_SUFFIXES', '
            'video_files', 'to_rgb', 'Spec', 'region_of', 'native_short', 'scale_short', 'crop_at', 'resave', 'fit',
            'prepare', 'jpeg_quality', 'image_facts']
 
-# %% ../nbs/01_image.ipynb #d5d709fc
+# %% ../nbs/01_image.ipynb #a7491237
 import io, os, warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -137,7 +137,7 @@ def _from_high_bits(im):
     elif im.mode == 'F' and top <= 1: a = a * 255
     return Image.fromarray(a.round().astype(np.uint8)).convert('RGB')
 
-# %% ../nbs/01_image.ipynb #28dc8edd
+# %% ../nbs/01_image.ipynb #dd7b0671
 @dataclass(frozen=True)
 class Spec:
     "What pixels a network sees"
@@ -162,6 +162,12 @@ class Spec:
     def short_limit(self) -> int:
         "Longest short side that policy `native` keeps, in pixels"
         return round(self.size * 1.6) if self.max_short is None else self.max_short
+
+    def resized(self,
+        size: int | None # Side of the square, pixels; None: as it is
+    ):
+        "The spec at another size, its bound on the short side in proportion"
+        return self if size is None else replace(self, size=size, max_short=self.max_short and round(self.max_short * size / self.size))
 
     def to_dict(self) -> dict:
         "Plain values, ready for JSON"

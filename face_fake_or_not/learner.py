@@ -8,10 +8,12 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/learner.html.md"""
 __all__ = ['IMAGENET', 'read_weights', 'create_body', 'size_kwargs', 'load_body', 'create_face_head', 'FaceModel', 'body_groups',
            'face_splitter', 'set_normalize', 'face_learner']
 
-# %% ../nbs/08_learner.ipynb #bb463119
+# %% ../nbs/08_learner.ipynb #fde9f7e7
+import warnings
 from pathlib import Path
 
 import timm, torch, torchvision
+from fastai.callback.fp16 import MixedPrecision
 from fastai.callback import progress, schedule   # they give Learner its progress bar, fit_one_cycle and lr_find
 from fastai.data.core import DataLoaders
 from fastai.data.transforms import Normalize
@@ -138,13 +140,14 @@ def create_face_head(
     apply_init(m, nn.init.kaiming_normal_)
     return m
 
-# %% ../nbs/08_learner.ipynb #3537b871
+# %% ../nbs/08_learner.ipynb #a1d8ee6f
 class FaceModel(nn.Sequential):
     "Body and head; with `flip`, the mean of a photo's logits and its mirror image's"
-    flip = False
+    flip, rest = False, None
 
     def forward(self, x):
-        "Logits of images x 3 x height x width"
+        "Logits of images x 3 x height x width, or of the activations that `rest` goes on from"
+        if self.rest is not None: return self.rest(self, x)
         logits = super().forward(x)
         return (logits + super().forward(x.flip(-1))) / 2 if self.flip and not self.training else logits
 
@@ -210,7 +213,14 @@ def set_normalize(
     for dl in dls.loaders: dl.after_batch.fs = type(dl.after_batch.fs)(t for t in dl.after_batch.fs if not isinstance(t, Normalize))
     dls.add_tfms([Normalize.from_stats(mean, std)], 'after_batch')
 
-# %% ../nbs/08_learner.ipynb #f16fd70a
+# %% ../nbs/08_learner.ipynb #ad7c312d
+def _faster(learn, precision, compile):
+    "Mixed precision and compilation, where they are asked for and there is something to gain"
+    if precision not in ('fp32', 'bf16', 'fp16'): raise RunError(f"precision {precision!r}: expected 'fp32', 'bf16' or 'fp16'")
+    if precision != 'fp32' and learn.dls.device.type != 'cuda': warnings.warn(f'{precision} needs a CUDA device, this is {learn.dls.device.type}: training in fp32')
+    elif precision != 'fp32': learn.add_cb(MixedPrecision(precision))
+    if compile: learn.model.compile()                      # in place: the names of the weights stay as they are
+
 @delegates(Learner.__init__, but=['model', 'dls', 'splitter'])
 def face_learner(
     dls: DataLoaders, # From `face_dataloaders`
@@ -222,6 +232,8 @@ def face_learner(
     body_kwargs: dict | None = None, # Settings of the network
     normalize: bool = True, # Normalise with the backbone's mean and std
     channels_last: bool = True, # Memory layout of the weights; same numbers, faster convolutions
+    precision: str = 'fp32', # 'bf16' or 'fp16': mixed precision on a GPU (fastai's `MixedPrecision`)
+    compile: bool = False, # Let torch compile the network: a minute at first, faster steps after
     metrics=None, # fastai metrics; None: accuracy and ROC AUC
     loss_func=None, # None: cross-entropy
     **kwargs
@@ -236,6 +248,7 @@ def face_learner(
     set_normalize(dls, mean, std)
     learn = Learner(dls, model, loss_func=loss_func or CrossEntropyLossFlat(), splitter=face_splitter,
                         metrics=metrics or [accuracy, RocAucBinary()], **kwargs)
+    _faster(learn, precision, compile)
     learn.meta = dict(meta, head=head, drop=drop, mean=list(mean), std=list(std))
     if pretrained or weights: learn.freeze()
     return learn
