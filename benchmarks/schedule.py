@@ -4,12 +4,15 @@
 `python benchmarks/schedule.py` trains the three one after another on the same faces, from the same weights, with the same DataLoaders, batch size, memory layout and head. The plain loop is written as such
 projects write it: `requires_grad` is switched, Adam is made anew for each phase, every epoch decodes all images and runs the whole network, whose batch norms follow the batch. fastai's `fine_tune` has one frozen epoch.
 An epoch is training and validation together; a phase of ours holds the filling and what is written to disk; balanced accuracy at 0.5 is computed in each epoch of all three and counts.
+Where other programs use the same cores, go by the ratios of CPU seconds (`..._cpu_...`).
 
 How much the whole run can gain is bounded by what cannot be kept: in the phase that trains everything nothing is frozen. `bound` is the plain run's seconds over those of its phases that ours does not cache, `projected` the same
 arithmetic for fewer epochs of them. What would move the bound: fewer epochs of everything (`--epochs 3 3 1`), a trained end that is shorter than everything (`--third 3`: the last two stages and the head, which is cached
-again), and whatever makes that phase itself cheaper: mixed precision, and a GPU for the network and for decoding. Seeds' rates are the default; on few images 1e-5 teaches little (`--rates`)."""
+again), and whatever makes that phase itself cheaper: mixed precision, and a GPU for the network and for decoding. The rates are those of the plain project by default; on few images 1e-5 teaches little (`--rates`)."""
 import argparse, os, tempfile, time, warnings
 from pathlib import Path
+
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')           # waiting threads that spin take the cores from the processes that decode: up to ten times as slow where others use them too
 
 import numpy as np, pandas as pd
 
@@ -65,18 +68,23 @@ def phases_of(args):
     names = ('head', 'last', 'all' if args.third == 'all' else f'last {args.third}')
     return tuple(Phase(name, e, lr, t, wd=1e-5, sched=args.sched) for name, t, e, lr in zip(names, trained, args.epochs, args.rates))
 
+def cpu_seconds():
+    "Of this process and of those that loaded images for it; other programs on the same cores do not change it much"
+    t = os.times()
+    return t.user + t.system + t.children_user + t.children_system
+
 class Clock:
     "Seconds and figures of each epoch"
-    def __init__(self): self.rows, self.start = [], time.perf_counter()
-    def begin(self): self.began = time.perf_counter()
+    def __init__(self): self.rows, self.start, self.cpu_start = [], time.perf_counter(), cpu_seconds()
+    def begin(self): self.began, self.cpu_began = time.perf_counter(), cpu_seconds()
 
     def end(self, phase, balanced):
-        now = time.perf_counter()
-        self.rows.append(dict(phase=phase, seconds=now - self.began, at=now - self.start, balanced=float(balanced)))
+        now, cpu = time.perf_counter(), cpu_seconds()
+        self.rows.append(dict(phase=phase, seconds=now - self.began, cpu=cpu - self.cpu_began, at=now - self.start, balanced=float(balanced)))
         say(f'{phase:>10} {now - self.began:7.2f} s  balanced accuracy {balanced:.4f}')
 
     def stop(self):
-        self.total = time.perf_counter() - self.start
+        self.total, self.cpu_total = time.perf_counter() - self.start, cpu_seconds() - self.cpu_start
         return self
 
 def fastai_clock(clock, phase_of):
@@ -176,15 +184,19 @@ def parts_of_an_epoch(items, args, path):
 def summary(clock):
     "What the report says of one training"
     rows = pd.DataFrame(clock.rows)
-    ends = rows.groupby('phase', sort=False)['at'].last()
-    return dict(total_s=round(clock.total, 1), phase_s=ends.diff().fillna(ends).round(2).to_dict(), epoch_s={k: g.round(2).tolist() for k, g in rows.groupby('phase', sort=False).seconds},
+    return dict(total_s=round(clock.total, 1), total_cpu_s=round(clock.cpu_total, 1), phase_s=phase_seconds(clock).round(2).to_dict(), epoch_s={k: g.round(2).tolist() for k, g in rows.groupby('phase', sort=False).seconds},
                 balanced_accuracy=rows.balanced.round(4).tolist(), best=round(rows.balanced.max(), 4))
 
 def seconds_to(clock, target):
     "When balanced accuracy first reached the target; None where it did not"
     return next((round(r['at'], 1) for r in clock.rows if r['balanced'] >= target), None)
 
-def mean_epochs(clock): return pd.DataFrame(clock.rows).groupby('phase', sort=False).seconds.mean()
+def phase_seconds(clock):
+    "From the end of the phase before to the end of its last epoch, so that filling counts"
+    ends = pd.DataFrame(clock.rows).groupby('phase', sort=False)['at'].last()
+    return ends.diff().fillna(ends)
+
+def mean_epochs(clock, column='seconds'): return pd.DataFrame(clock.rows).groupby('phase', sort=False)[column].mean()
 
 def derived(plain, ours, caching):
     "Ratios, plain over ours, and what bounds the whole"
@@ -196,9 +208,9 @@ def derived(plain, ours, caching):
         n = pd.Series({p: e if p in bounded else k for p, k in epochs.items()})
         rest = (a * n)[bounded].sum()
         return dict(bound=round((a * n).sum() / rest, 2), ratio=round((a * n).sum() / (fixed + (c * n).sum()), 2))
-    rest = sum(r['seconds'] for r in plain.rows if r['phase'] in bounded)
+    rest, rest_cpu = (sum(r[k] for r in plain.rows if r['phase'] in bounded) for k in ('seconds', 'cpu'))
     whole = plain.total / ours.total
-    return dict(epoch_ratio={p: round(a[p] / c[p], 2) for p in a.index}, whole_ratio=round(whole, 3), bound=round(plain.total / rest, 3) if rest else None,
+    return dict(epoch_ratio=(a / c).round(2).to_dict(), epoch_cpu_ratio=(mean_epochs(plain, 'cpu') / mean_epochs(ours, 'cpu')).round(2).to_dict(), phase_ratio=(phase_seconds(plain) / phase_seconds(ours)).round(2).to_dict(), whole_ratio=round(whole, 3), whole_cpu_ratio=round(plain.cpu_total / ours.cpu_total, 3), bound=round(plain.total / rest, 3) if rest else None, bound_cpu=round(plain.cpu_total / rest_cpu, 3) if rest else None,
                 share_of_bound=round(whole * rest / plain.total, 3) if rest else None, projected={e: bound(e) for e in (4, 2, 1)} if bounded else None)
 
 def main():
@@ -209,14 +221,14 @@ def main():
     with tempfile.TemporaryDirectory() as tmp:
         say('decoding alone, the network alone'); decode, network = parts_of_an_epoch(items, args, tmp)
         say('plain loop'); a = run_plain(items, args, tmp)
-        say('fine_tune'); b = run_fine_tune(items, args, tmp)
         say('fit_progressive'); c, caching = run_ours(items, args, tmp)
+        say('fine_tune'); b = run_fine_tune(items, args, tmp)
     target = max(r['balanced'] for r in a.rows) - .005
     arms = {k: summary(clock) | dict(to_target_s=seconds_to(clock, target)) for k, clock in dict(plain=a, fine_tune=b, ours=c).items()}
     for k, s in arms.items(): print(f"{k:>10}: {s['total_s']} s, target {target:.4f} {'not reached' if s['to_target_s'] is None else 'after ' + str(s['to_target_s']) + ' s'}, best {s['best']}")
     head = mean_epochs(a)['head']
     result('schedule', n=int((items.split == 'train').sum()), n_valid=int((items.split == 'valid').sum()), size=args.size, bs=args.bs, workers=args.workers, rates=args.rates, third=args.third, sched=args.sched, flip=args.flip,
-           **arms, caching=caching, target=round(target, 4), **derived(a, c, caching), to_fine_tune=round(b.total / c.total, 3),
+           **arms, caching=caching, target=round(target, 4), **derived(a, c, caching), to_fine_tune=round(b.total / c.total, 3), to_fine_tune_cpu=round(b.cpu_total / c.cpu_total, 3),
            head_epoch=dict(decode_alone_s=round(decode, 2), network_alone_s=round(network, 2), epoch_s=round(head, 2), decode_share=round(decode / (decode + network), 3)),
            load=[round(x, 2) for x in (*load, *os.getloadavg())] if load else None)
 

@@ -73,18 +73,20 @@ def live_model(
     average = next((cb for cb in learn.cbs if isinstance(cb, EMA) and cb.shadow is not None), None)
     return get_model(learn.model) if average is None else average.shadow.module
 
-# %% ../nbs/09_callbacks.ipynb #4ec01873
+# %% ../nbs/09_callbacks.ipynb #79981299
 def write_of_run(
     file: str | Path, # The file
     write # Called with a temporary path that takes the name of `file` when it succeeds
-):
+) -> bool: # Whether it is there
     "Write a file of a run, in the first process alone; a full disk costs the file, not the run"
-    if rank_distrib(): return
+    if rank_distrib(): return True
     try:
         with atomic_path(file) as tmp: write(tmp)
+        return True
     except (OSError, RuntimeError) as e: warnings.warn(f'{Path(file).name} could not be written ({str(e)[:200]}): the training goes on without it; make room, and it is written after the next epoch')
+    return False
 
-# %% ../nbs/09_callbacks.ipynb #240fc878
+# %% ../nbs/09_callbacks.ipynb #e252413c
 class BestModel(Aside):
     "Keep the weights of the best epoch of all fits this instance sees, on disk too"
     order = 62   # after the Recorder has the epoch's figures
@@ -92,7 +94,7 @@ class BestModel(Aside):
         monitor: str = 'valid_loss', # A column of fastai's table
         fname: str = 'best' # Saved as `<learner's path>/models/<fname>.pth`
     ):
-        self.monitor, self.fname, self.best_value, self.where, self.weights = monitor, fname, None, None, None
+        self.monitor, self.fname, self.best_value, self.where, self.weights, self.unsaved = monitor, fname, None, None, None, False
         self.lower = 'loss' in monitor or 'error' in monitor
 
     def begin(self):
@@ -103,10 +105,10 @@ class BestModel(Aside):
     def after_epoch(self):
         if self.off: return
         value = self.recorder.values[-1][list(self.recorder.metric_names[1:]).index(self.monitor)]
-        if value is None or math.isnan(value) or not self._better(value): return
-        self.best_value, self.where = value, (getattr(self.learn, 'phase', None), self.epoch)
-        self.weights = {k: v.detach().cpu().clone() for k, v in live_model(self.learn).state_dict().items()}
-        write_of_run(self.file, lambda f: torch.save(self.weights, f))
+        if value is not None and not math.isnan(value) and self._better(value):
+            self.best_value, self.where, self.unsaved = value, (getattr(self.learn, 'phase', None), self.epoch), True
+            self.weights = {k: v.detach().cpu().clone() for k, v in live_model(self.learn).state_dict().items()}
+        if self.unsaved: self.unsaved = not write_of_run(self.file, lambda f: torch.save(self.weights, f))       # again until it succeeds
 
     def path_for(self,
         learn: Learner # Whose path counts
@@ -122,11 +124,12 @@ class BestModel(Aside):
         "Load the best weights seen; raises `RunError` when no epoch gave a figure"
         if self.weights is None: raise RunError(f'no epoch gave a finite {self.monitor}: the training diverged; lower the learning rate')
         learn.model.load_state_dict(self.weights)
+        if self.unsaved: self.unsaved = not write_of_run(self.file, lambda f: torch.save(self.weights, f))
 
-# %% ../nbs/09_callbacks.ipynb #654f5a18
+# %% ../nbs/09_callbacks.ipynb #bc53d14c
 class RunLog(Aside):
     "One table of all epochs of all phases, written after each of them"
-    order = 63   # last, so that a row means the epoch is complete
+    order = 61   # after the Recorder has the figures, before a callback may end the training on them
     def __init__(self,
         fname: str = 'history.csv' # In the learner's path
     ): self.fname, self.rows = fname, []
@@ -158,7 +161,7 @@ class WarmUp(Aside):
         if share < 1 + 1 / max(1, self.epochs * self.n_iter):        # the last step of the warm-up lands on the full rate; later ones belong to others
             for h, top in zip(self.opt.hypers, self.tops): h['lr'] = top * min(1, share)
 
-# %% ../nbs/09_callbacks.ipynb #711ca1c2
+# %% ../nbs/09_callbacks.ipynb #298cf4be
 class StrongFrom(Aside):
     "Switch augmentation from light to strong at an epoch"
     order, run_valid = TrainEvalCallback.order + 1, False
@@ -171,9 +174,16 @@ class StrongFrom(Aside):
         self.tfms = [t for dl in dls for t in getattr(dl.after_batch, 'fs', ()) if isinstance(t, Augment)]
         if not self.tfms or any({'light', 'strong'} - set(t.settings) for t in self.tfms): raise RunError('nothing to switch: these DataLoaders hold no augmentation with two levels; give batch_tfms=augment_tfms("light-strong")')
 
+        self.levels = [t.level for t in self.tfms]
+
     def before_train(self):
         if self.off: return
         for t in self.tfms: t.level = 'strong' if self.epoch >= self.from_epoch else 'light'
+
+    def after_fit(self):
+        "The next fit has the level that the DataLoaders were made with"
+        if not self.off:
+            for t, level in zip(self.tfms, self.levels): t.level = level
 
 # %% ../nbs/09_callbacks.ipynb #a825f995
 class FrozenEval(Aside):

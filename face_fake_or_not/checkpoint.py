@@ -7,8 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/checkpoint.html.md"""
 # %% auto #0
 __all__ = ['SPAN', 'chance', 'set_chance', 'snapshot', 'put_back', 'own_chance_of', 'set_state', 'Checkpoint', 'from_epoch']
 
-# %% ../nbs/09b_checkpoint.ipynb #d54a790a
-import warnings
+# %% ../nbs/09b_checkpoint.ipynb #569d6113
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +45,7 @@ def _inner(dl):
     "The DataLoader that draws, inside the one that shares its draws out to several processes"
     return getattr(dl, 'dl', dl)
 
-# %% ../nbs/09b_checkpoint.ipynb #20678ede
+# %% ../nbs/09b_checkpoint.ipynb #5fbf1fe0
 def snapshot(
     learn: Learner, # In a fit, between two epochs
     inside: bool = True # The fit goes on; False: it has ended, and the next one makes its own optimizer and counters
@@ -56,7 +55,8 @@ def snapshot(
     if not inside: return state
     scaler, smooth, opt = getattr(learn, 'scaler', None), learn.recorder.smooth_loss, learn.opt.state_dict()
     hypers = [{k: float(v) if isinstance(v, (int, float, np.number)) else v for k, v in h.items()} for h in opt['hypers']]
-    return state | dict(opt=dict(state=list(opt['state']), hypers=hypers), loss=[smooth.count, torch.as_tensor(smooth.val).as_subclass(torch.Tensor)], scaler=scaler.state_dict() if scaler else None)
+    gathered = [p.grad for p in get_model(learn.model).parameters()] if any(isinstance(cb, GradientAccumulation) for cb in learn.cbs) else None      # an epoch may end in the middle of a step
+    return state | dict(grads=gathered, opt=dict(state=list(opt['state']), hypers=hypers), loss=[smooth.count, torch.as_tensor(smooth.val).as_subclass(torch.Tensor)], scaler=scaler.state_dict() if scaler else None)
 
 def put_back(
     learn: Learner, # At the start of a fit with the same callbacks
@@ -69,6 +69,7 @@ def put_back(
     if 'opt' not in state: return
     learn.opt.load_state_dict(dict(state=state['opt']['state'], hypers=L(dict(h) for h in state['opt']['hypers'])))
     learn.recorder.smooth_loss.count, learn.recorder.smooth_loss.val = state['loss']
+    for p, g in zip(get_model(learn.model).parameters(), state['grads'] or []): p.grad = None if g is None else g.to(p.device)
     if state['scaler'] and getattr(learn, 'scaler', None): learn.scaler.load_state_dict(state['scaler'])
 
 def own_chance_of(state):
@@ -110,7 +111,7 @@ def _plain(v):
     if isinstance(v, dict): return {k: _plain(o) for k, o in v.items()}
     return v.item() if isinstance(v, np.generic) else v
 
-# %% ../nbs/09b_checkpoint.ipynb #b6a84764
+# %% ../nbs/09b_checkpoint.ipynb #7e68c6a9
 class Checkpoint(Aside):
     "Write all that a killed training needs, after each epoch"
     order = 65                 # after every callback that keeps count
@@ -135,6 +136,12 @@ class Checkpoint(Aside):
         state = dict(about=self.about, at=at, **snapshot(self.learn, inside))         # every process takes part, the first one writes
         write_of_run(Path(self.learn.path)/self.fname, lambda f: torch.save(state, f))
 
+    def forget(self,
+        learn: Learner # Whose path holds the file
+    ):
+        "A training that starts anew must not be taken for the one before"
+        if not rank_distrib(): (Path(learn.path)/self.fname).unlink(missing_ok=True)
+
     def read(self,
         learn: Learner # Whose path holds the file
     ) -> dict | None: # Where to go on; None where there is nothing yet
@@ -152,7 +159,7 @@ def _difference(a, b):
     k = next(k for k in {**a, **b} if a.get(k) != b.get(k))
     return f'{k} was {a.get(k)}, now {b.get(k)}'
 
-# %% ../nbs/09b_checkpoint.ipynb #500560bd
+# %% ../nbs/09b_checkpoint.ipynb #109ce407
 def from_epoch(
     learn: Learner, # Its next fit
     start: int # The first epoch to run
@@ -160,5 +167,6 @@ def from_epoch(
     "Let the next fit of `learn` begin at epoch `start`"
     def epochs():
         del learn._do_fit                # for one fit
+        if getattr(getattr(learn, 'progress', None), 'mbar', None): learn.progress.mbar.update(0)      # the bar starts its clock there
         for learn.epoch in range(start, learn.n_epoch): learn._with_events(learn._do_epoch, 'epoch', CancelEpochException)
     if start: learn._do_fit = epochs

@@ -240,7 +240,7 @@ def _report(run):
     _print_evaluation(run.evaluation)
     print(f'run folder: {run.path}\nbundle:     {run.bundle}')
 
-# %% ../nbs/20_cli.ipynb #e4d9ef75
+# %% ../nbs/20_cli.ipynb #ea9d20e8
 @app.command()
 def train(
     folder: Annotated[Path, typer.Argument(metavar='DIR', help='Real and fake faces: real/ and fake/ folders, or an items.csv.')],
@@ -270,6 +270,7 @@ def train(
         run = run_recipe(r, face_items(folder), out, _pairs(folder, pairs), weights, pretrained, overwrite, workers, dict(data_licences=licences) if licences else None, resume, processes)
     if run is not None: _report(run)                                     # of several processes the first one reports
 
+# %% ../nbs/20_cli.ipynb #91615d71
 @app.command()
 def evaluate(
     folder: Annotated[Path, typer.Argument(metavar='DIR', help='Real and fake faces, or a run folder of train, which is judged by its own detector.')],

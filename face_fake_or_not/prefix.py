@@ -8,8 +8,8 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/prefix.html.md"""
 __all__ = ['Outline', 'outline', 'Cut', 'cut_at', 'frozen_part', 'Cache', 'room_for', 'Kept', 'CachedDL', 'cached_dl',
            'own_chance', 'PrefixCache', 'why_not']
 
-# %% ../nbs/09a_prefix.ipynb #2197f679
-import math, shutil, time
+# %% ../nbs/09a_prefix.ipynb #3865d146
+import math, os, shutil, time
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from .core import RunError, seed_everything
 from .data import BalancedDL
 from .learner import FaceModel, face_splitter
 
-# %% ../nbs/09a_prefix.ipynb #91218c3d
+# %% ../nbs/09a_prefix.ipynb #87399aed
 class _Tracer(fx.Tracer):
     "Sees a module whose parameters are all of one group as one call"
     def __init__(self, group):
@@ -52,11 +52,17 @@ def outline(
     group = {id(p): i for i, g in enumerate(face_splitter(model)) for p in g}
     try: graph = _Tracer(group).trace(model)
     except Exception as e: raise RunError(f'the network cannot be traced ({type(e).__name__}: {str(e)[:150]})') from e
+    if any(_drops(model, n) for n in graph.nodes): raise RunError('dropout between its layers gives frozen layers another answer every time')
     depth, fed = {}, set()
     for n in graph.nodes:
         depth[n] = max([_own_group(model, n, group)] + [depth[i] for i in n.all_input_nodes])
         if n.op == 'placeholder' or any(i in fed for i in n.all_input_nodes): fed.add(n)
     return Outline(graph, depth, fed)
+
+def _drops(model, node):
+    "Whether a step is dropout on its own, outside any one group"
+    if node.op == 'call_module': return 'Drop' in type(m := model.get_submodule(node.target)).__name__ and getattr(m, 'p', getattr(m, 'drop_prob', 0)) > 0
+    return node.op == 'call_function' and 'dropout' in getattr(node.target, '__name__', '') and (node.args[1] if len(node.args) > 1 else node.kwargs.get('p', .5)) > 0
 
 def _own_group(model, node, group):
     "The last group among the parameters that a step itself uses"
@@ -65,7 +71,7 @@ def _own_group(model, node, group):
     owner, _, name = node.target.rpartition('.')
     return group.get(id(getattr(model.get_submodule(owner), name)), -1)
 
-# %% ../nbs/09a_prefix.ipynb #1ad3517a
+# %% ../nbs/09a_prefix.ipynb #f57f8a88
 @dataclass
 class Cut:
     "The network from layer group `k` on"
@@ -85,26 +91,31 @@ def cut_at(
     late = {n for n in o.graph.nodes if o.depth[n] >= k or n.op == 'output'}
     handed = [n for n in o.graph.nodes if n in o.fed - late and late & n.users.keys()]
     if len(handed) != 1: raise RunError(f'the frozen part hands over {len(handed)} values, not one')
-    rest, new = fx.Graph(), {}
+    rest, new, used = fx.Graph(), {}, _used_by(o.graph, late)
     new[handed[0]] = rest.placeholder('activation')
     for n in o.graph.nodes:
-        if n in late or n not in o.fed and _needed(n, late): new[n] = rest.node_copy(n, new.__getitem__)
+        if n in late or n in used - o.fed: new[n] = rest.node_copy(n, new.__getitem__)
     return Cut(k, handed[0], rest)
 
-def _needed(node, late): return any(u in late or _needed(u, late) for u in node.users)
+def _used_by(graph, steps):
+    "`steps` and everything they need"
+    used = set(steps)
+    for n in reversed(graph.nodes):
+        if n in used: used.update(n.all_input_nodes)
+    return used
 
 def frozen_part(
     o: Outline, # Of the network
     cuts: list[Cut] # Of the same outline
 ) -> fx.Graph: # Images to the values of all `cuts`, in their order
     "Everything before the cuts, computed in one pass"
-    graph, new, wanted = fx.Graph(), {}, {c.node for c in cuts}
+    graph, new, used = fx.Graph(), {}, _used_by(o.graph, [c.node for c in cuts])
     for n in o.graph.nodes:
-        if n in wanted or _needed(n, wanted): new[n] = graph.node_copy(n, new.__getitem__)
+        if n in used: new[n] = graph.node_copy(n, new.__getitem__)
     graph.output(tuple(new[c.node] for c in cuts))
     return graph
 
-# %% ../nbs/09a_prefix.ipynb #0822f52e
+# %% ../nbs/09a_prefix.ipynb #02a7ae52
 @dataclass(frozen=True)
 class Cache:
     "How much of the frozen part's answers may be kept"
@@ -120,15 +131,20 @@ class Cache:
 def room_for(
     nbytes: int, # What is to be kept
     cache: Cache, # The budget
-    folder: str | Path # Where a file would go
+    folder: str | Path, # Where a file would go
+    taken: dict | None = None # Bytes that are promised already, by place; what is found room for is added
 ) -> str | None: # 'memory', 'disk', or None where neither holds it
     "Where activations go"
-    folder, gb = Path(folder), 2**30
-    if num_distrib() < 2 and nbytes <= (psutil.virtual_memory().available / 2 if cache.memory_gb is None else cache.memory_gb * gb): return 'memory'
+    folder, gb, taken = Path(folder), 2**30, {} if taken is None else taken
+    def fits(place, limit):
+        ok = taken.get(place, 0) + nbytes <= limit
+        if ok: taken[place] = taken.get(place, 0) + nbytes
+        return ok
+    if num_distrib() < 2 and fits('memory', psutil.virtual_memory().available / 2 if cache.memory_gb is None else cache.memory_gb * gb): return 'memory'
     folder.mkdir(parents=True, exist_ok=True)                         # several processes share one file
-    return 'disk' if nbytes <= (shutil.disk_usage(folder).free / 2 if cache.disk_gb is None else cache.disk_gb * gb) else None
+    return 'disk' if fits('disk', shutil.disk_usage(folder).free / 2 if cache.disk_gb is None else cache.disk_gb * gb) else None
 
-# %% ../nbs/09a_prefix.ipynb #5ad61531
+# %% ../nbs/09a_prefix.ipynb #8573a4dd
 class Kept:
     "Activations of images in one or more views, and their labels"
     n_inp = 1                  # fastai asks a dataset how many of a batch are inputs
@@ -141,8 +157,9 @@ class Kept:
     ):
         self.n, self.views, self.file, shape = n, views, file, (n * views, *_last(row))
         size = math.prod(shape)
+        if file is not None: _reserve(file, size * dtype.itemsize)
         self.rows = torch.empty(shape, dtype=dtype) if file is None else torch.from_file(str(file), shared=True, size=size, dtype=dtype).view(shape)
-        self.ys = torch.zeros(n, dtype=torch.long)
+        self.ys = torch.zeros(n * views, dtype=torch.long)          # one a view: a fake made from a real has another label
 
     def __len__(self): return self.n
     def __getitem__(self, i): return self.batch([i], np.zeros(1, int))
@@ -150,17 +167,23 @@ class Kept:
     def put(self, idxs, view, acts, ys):
         "Keep the activations of a view of some images"
         acts = (acts.permute(0, 2, 3, 1) if acts.ndim == 4 else acts).to('cpu', self.rows.dtype)
-        if not acts.isfinite().all(): raise RunError('what the frozen part computes does not fit into half precision: use Cache(half=False)')
-        self.rows[torch.as_tensor(idxs) * self.views + view] = acts
-        self.ys[torch.as_tensor(idxs)] = ys.cpu().as_subclass(torch.Tensor)
+        if not acts.isfinite().all(): raise RunError('what the frozen part computes does not fit into half precision: Cache(half=False) keeps single')
+        at = torch.as_tensor(idxs) * self.views + view
+        self.rows[at], self.ys[at] = acts, ys.cpu().as_subclass(torch.Tensor)
 
     def batch(self, idxs, views):
         "Activations of some images, each in the view given for it, and their labels"
-        acts = self.rows[torch.as_tensor(idxs) * self.views + torch.as_tensor(views)]
-        return acts.permute(0, 3, 1, 2) if acts.ndim == 4 else acts, self.ys[torch.as_tensor(idxs)]
+        at = torch.as_tensor(idxs) * self.views + torch.as_tensor(views)
+        acts = self.rows[at]
+        return acts.permute(0, 3, 1, 2) if acts.ndim == 4 else acts, self.ys[at]
 
     @property
     def nbytes(self): return self.rows.nbytes
+
+def _reserve(file, nbytes):
+    "Take the room on disk now: a map that runs out of it later ends the process"
+    with open(file, 'ab') as f:
+        if hasattr(os, 'posix_fallocate'): os.posix_fallocate(f.fileno(), 0, nbytes)
 
 def _last(row): return (*row[1:], row[0]) if len(row) == 3 else row
 
@@ -182,7 +205,7 @@ def cached_dl(
     new.rng = deepcopy(dl.rng)
     return new
 
-# %% ../nbs/09a_prefix.ipynb #e66727bb
+# %% ../nbs/09a_prefix.ipynb #c226d702
 @contextmanager
 def own_chance(
     seed: int # Of the block
@@ -199,11 +222,12 @@ class _Fixed:
 
 def _passes(dl, views, seed):
     "Batches of all images, `views` times: their positions, the view, images and labels; with several processes a share for each"
+    lenient = {} if getattr(dl, 'failed', None) is None else dict(lenient=True)         # an image that cannot be read is replaced here as in training
     for view in range(views):
         with own_chance(seed + view):
             idxs = range(rank_distrib(), len(dl.dataset), max(1, num_distrib()))
-            walk = dl.new(shuffle=False, drop_last=False, get_idxs=_Fixed(idxs))
-            for at, b in zip(chunked(idxs, dl.bs), walk): yield at, view, b[0], b[-1]
+            walk = dl.new(shuffle=False, drop_last=False, get_idxs=_Fixed(idxs), **lenient)
+            for b, at in zip(walk, chunked(idxs, dl.bs)): yield at, view, b[0], b[-1]        # in this order, so that `walk` comes to its end and says what it could not read
 
 def _same_everywhere(value):
     "What the first process says"
@@ -212,23 +236,24 @@ def _same_everywhere(value):
     torch.distributed.broadcast_object_list(told, 0)
     return told[0]
 
-# %% ../nbs/09a_prefix.ipynb #bd86e6d3
-def _walk(dl, model, run, ks, views, cache, folder):
+# %% ../nbs/09a_prefix.ipynb #ddd9f3a5
+def _walk(dl, model, run, ks, views, cache, folder, taken=None):
     "What `run` hands over for each of `ks` on the images of `dl`; None where there is no room"
     out, was, device = {}, model.training, next(model.parameters()).device
     model.eval()
     try:
         for at, view, x, y in _passes(dl, views, cache.seed):
             for k, a in zip(ks, run(x.to(device).as_subclass(torch.Tensor))):
-                if k not in out: out[k] = _allot(len(dl.dataset), views, a[0].shape, cache, Path(folder)/f'{k}_{dl.dataset.split_idx}.bin')
+                if k not in out: out[k] = _allot(len(dl.dataset), views, a[0].shape, cache, Path(folder)/f'{k}_{dl.dataset.split_idx}.bin', taken)
                 if out[k]: out[k].put(at, view, a, y)
+            if not any(out.values()): break
     finally: model.train(was)
     return {k: _shared(v) for k, v in out.items()}
 
-def _allot(n, views, row, cache, file):
+def _allot(n, views, row, cache, file, taken):
     "Room for the activations of one cut, or None"
     dtype = torch.float16 if cache.half else torch.float32
-    where = _same_everywhere(room_for(n * views * math.prod(row) * dtype.itemsize, cache, file.parent))
+    where = _same_everywhere(room_for(n * views * math.prod(row) * dtype.itemsize, cache, file.parent, taken))
     return None if where is None else Kept(n, views, tuple(row), dtype, None if where == 'memory' else file)
 
 def _shared(kept):
@@ -243,13 +268,13 @@ def _precision(learn, device):
     mp = next((cb for cb in learn.cbs if isinstance(cb, MixedPrecision)), None)
     return nullcontext() if mp is None else torch.autocast(device.type, torch.bfloat16 if mp.amp_mode == AMPMode.BF16 else torch.float16)
 
-# %% ../nbs/09a_prefix.ipynb #1d1e4c06
+# %% ../nbs/09a_prefix.ipynb #22996b90
 class PrefixCache:
     "The frozen part's answers for the phases of a training"
     def __init__(self,
         settings: Cache, # The budget
         folder: str | Path # For memory-mapped files; emptied at the start and at the end
-    ): self.settings, self.folder, self.kept, self.seconds = settings, Path(folder), {}, 0.
+    ): self.settings, self.folder, self.kept, self.seconds, self.no_room = settings, Path(folder), {}, 0., set()
 
     @torch.no_grad()
     def fill(self,
@@ -259,13 +284,16 @@ class PrefixCache:
     ):
         "Compute and keep what the network hands over before each of the groups `ks`, where there is room"
         start, model = time.perf_counter(), get_model(learn.model)
-        o = outline(model)
+        model.to(learn.dls.device)
+        o, taken = outline(model), {}
         cuts = {k: cut_at(o, k) for k in sorted(set(ks))}
         run = fx.Interpreter(model, graph=frozen_part(o, list(cuts.values()))).run
         self.clear()
         with _precision(learn, next(model.parameters()).device):
-            parts = [_walk(learn.dls[i], model, run, list(cuts), v, self.settings, self.folder) for i, v in enumerate((min(self.settings.views, max(1, epochs)), 1))]
-        self.kept = {k: (cut, parts[0][k], parts[1][k]) for k, cut in cuts.items() if parts[0][k] and parts[1][k]}
+            train = _walk(learn.dls[0], model, run, list(cuts), min(self.settings.views, max(1, epochs)), self.settings, self.folder, taken)
+            valid = _walk(learn.dls[1], model, run, list(cuts), 1, self.settings, self.folder, taken) if any(train.values()) else train
+        self.kept = {k: (cut, train[k], valid[k]) for k, cut in cuts.items() if train[k] and valid[k]}
+        self.no_room |= set(cuts) - set(self.kept)
         self.seconds = time.perf_counter() - start
 
     def drop(self,
@@ -275,11 +303,15 @@ class PrefixCache:
         self.kept = {j: v for j, v in self.kept.items() if j <= k}
 
     def clear(self):
-        "Forget everything, on disk too"
+        "Forget everything, on disk too, in all processes together"
+        if num_distrib() > 1: distrib_barrier()
+        self.remove()
+        if num_distrib() > 1: distrib_barrier()
+
+    def remove(self):
+        "Forget everything, on disk too, without waiting for other processes"
         self.kept = {}
-        if num_distrib() > 1: distrib_barrier()
         if not rank_distrib(): shutil.rmtree(self.folder, ignore_errors=True)
-        if num_distrib() > 1: distrib_barrier()
 
 # %% ../nbs/09a_prefix.ipynb #bafb318f
 @patch
@@ -300,7 +332,7 @@ def feeding(self: PrefixCache,
         for dl, cached in zip(dls.loaders, learn.dls.loaders): dl.rng = cached.rng        # chance goes on where it is
         learn.dls = dls
 
-# %% ../nbs/09a_prefix.ipynb #3121fc16
+# %% ../nbs/09a_prefix.ipynb #44771a37
 def why_not(
     learn: Learner, # About to train
     k: int, # The first group that trains
@@ -310,7 +342,8 @@ def why_not(
     cbs = [*learn.cbs, *cbs]
     if k < 1: return 'nothing is frozen'
     if not isinstance(get_model(learn.model), FaceModel): return 'the network is no FaceModel'
-    if learn.model.flip: return 'logits are averaged with those of the mirror image'
+    if not all(isinstance(getattr(dl, 'dl', dl), BalancedDL) for dl in learn.dls.loaders): return 'the DataLoaders are not those of face_dataloaders'
+    if get_model(learn.model).flip: return 'logits are averaged with those of the mirror image'
     if any(isinstance(cb, MixHandler) for cb in cbs): return 'MixUp blends images before the frozen part'
     if looks := [type(cb).__name__ for cb in cbs if type(cb).__module__ in ('fastai.callback.tensorboard', 'fastai.callback.wandb')]: return f'{looks[0]} shows images'
     try: cut_at(outline(get_model(learn.model)), k)

@@ -19,7 +19,7 @@ from .prefix import Cache
 from .schedule import SEED_002, Phase
 from .stages import Stage
 
-# %% ../nbs/17a_recipe.ipynb #62d1abfe
+# %% ../nbs/17a_recipe.ipynb #7ae8f563
 @dataclass(frozen=True)
 class Recipe:
     "How to train a detector"
@@ -52,11 +52,16 @@ class Recipe:
     flip_valid: bool = False   # Do so in the validation of each epoch already
     seed: int = 0              # Of everything random
 
+    def __post_init__(self):
+        if not self.all_phases: raise RunError(f'recipe {self.name!r} has neither phases nor stages')
+        if not all(isinstance(v, int) and v > 0 for v in (self.bs, self.accumulate or 1)) or self.ema is not None and not 0 < self.ema < 1:
+            raise RunError(f'recipe {self.name!r}: expected bs and accumulate of 1 or more, and ema between 0 and 1')
+
     def to_dict(self) -> dict:
         "Plain values, ready for JSON"
         return asdict(self)
 
-# %% ../nbs/17a_recipe.ipynb #83e75247
+# %% ../nbs/17a_recipe.ipynb #40248f6a
 @patch(cls_method=True)
 def from_dict(cls: Recipe,
     d: dict # From `to_dict`, or a part of it
@@ -69,7 +74,7 @@ def from_dict(cls: Recipe,
         if 'stages' in d: d['stages'] = tuple(Stage.from_dict(s) for s in d['stages'])
         if d.get('cache'): d['cache'] = Cache(**d['cache'])
         return cls(**d)
-    except TypeError as e: raise RunError(f'a recipe setting is not understood: {e}') from e
+    except (TypeError, KeyError) as e: raise RunError(f'a recipe setting is not understood: {e}') from e
 
 @patch(as_prop=True)
 def all_phases(self: Recipe) -> tuple:
@@ -81,7 +86,7 @@ def final_spec(self: Recipe) -> Spec:
     "The preprocessing of the finished detector: that of the last stage"
     return self.spec.resized(self.stages[-1].size) if self.stages else self.spec
 
-# %% ../nbs/17a_recipe.ipynb #8a948ded
+# %% ../nbs/17a_recipe.ipynb #1c0869ef
 @patch
 def scaled(self: Recipe,
     epochs: int | None = None, # Of the last phase; those before it in proportion, one at least
@@ -91,11 +96,13 @@ def scaled(self: Recipe,
     harmonise: bool | None = None # Whether both classes get one history
 ):
     "The recipe with other epochs, another size, backbone or batch size, with or without a law"
-    last = self.all_phases[-1].epochs
+    if epochs is not None and (not isinstance(epochs, int) or epochs < 1): raise RunError(f'epochs {epochs}: expected 1 or more')
+    last = next((p.epochs for p in reversed(self.all_phases) if p.epochs), 1)
     longer = lambda phases: phases if epochs is None else tuple(_longer(p, epochs / last) for p in phases)
     k = 1 if size is None else size / self.final_spec.size
-    stages = tuple(replace(s, phases=longer(s.phases), size=s.size and max(16, round(s.size * k)), bs=bs if s.bs and bs else s.bs) for s in self.stages)
-    spec = self.spec.resized(size if size is None or not self.stages else max(16, round(self.spec.size * k)))
+    near = lambda n, exact: n and (size if exact and size else n if size is None else max(32, round(n * k / 16) * 16))       # sizes between go in steps that a ViT's patches divide
+    stages = tuple(replace(s, phases=longer(s.phases), size=near(s.size, s is self.stages[-1]), bs=bs if s.bs and bs else s.bs) for s in self.stages)
+    spec = self.spec.resized(near(self.spec.size, not self.stages or self.stages[-1].size is None))
     if harmonise is not None: spec = replace(spec, law=None)            # fitted anew, or none
     return replace(self, phases=longer(self.phases), stages=stages, spec=spec, arch=arch or self.arch, bs=bs or self.bs,
                    harmonise=self.harmonise if harmonise is None else harmonise)
@@ -103,12 +110,13 @@ def scaled(self: Recipe,
 def _longer(phase, k):
     "A phase of `k` times the epochs"
     if not phase.epochs: return phase
-    return replace(phase, epochs=max(1, round(phase.epochs * k)), warmup=phase.warmup * k, strong_from=phase.strong_from and max(1, round(phase.strong_from * k)))
+    epochs = max(1, round(phase.epochs * k))
+    return replace(phase, epochs=epochs, warmup=min(phase.warmup * k, epochs / 2), strong_from=phase.strong_from and max(1, round(phase.strong_from * k)))
 
 # %% ../nbs/17a_recipe.ipynb #c6d0453a
 OURS = (Recipe(), Recipe('resize', spec=Spec(192), delivery=None), Recipe('progressive', 'convnext_tiny', spec=Spec(224), delivery=None, phases=SEED_002, ema=None, smoothing=0.))
 
-# %% ../nbs/17a_recipe.ipynb #9824f31a
+# %% ../nbs/17a_recipe.ipynb #780f2683
 _PLAIN = dict(spec=Spec(224), delivery=None, pair_share=.5, ema=None, smoothing=0., flip=False)
 
 def _fine_tune(epochs, lr): return (Phase('frozen', 1, lr, 'head', train_bn=True), Phase('fine-tune', epochs, lr / 2, spread=100))
@@ -134,5 +142,7 @@ def get_recipe(
     "A recipe by name or from a file"
     if isinstance(name, Recipe): return name
     if name in RECIPES: return RECIPES[name]
-    if Path(name).suffix == '.json' and Path(name).is_file(): return Recipe.from_dict(read_json(name))
+    if Path(name).suffix == '.json' and Path(name).is_file():
+        try: return Recipe.from_dict(read_json(name))
+        except ValueError as e: raise RunError(f'{name}: {e}') from e
     raise RunError(f'no recipe {name!r}: there are {", ".join(RECIPES)}, or give a JSON file')

@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/recipes.html.md"""
 __all__ = ['WRITTEN', 'QUICK', 'loader_settings', 'recipe_learner', 'Run', 'judged_split', 'finish_run', 'export_run',
            'run_recipe', 'embedded_weights', 'quickstart']
 
-# %% ../nbs/18_recipes.ipynb #3921a01e
+# %% ../nbs/18_recipes.ipynb #26ec5389
 import shutil, sys, tempfile, warnings
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from fastcore.foundation import L
 from fastcore.imports import IN_NOTEBOOK
 
 from .calibrate import calibrate, youden_table
-from .core import RunError, atomic_path, read_json, say, seed_everything, write_json
+from .core import RunError, atomic_path, json_text, read_json, say, seed_everything, write_json
 from .detector import EMBEDDED
 from .duplicates import group_duplicates
 from .evaluate import Evaluation, evaluate
@@ -34,21 +34,20 @@ from .harmonise import fit_law
 from .image import Spec
 from .items import face_items, items_inside, read_pairs, save_items, split_items
 from .learner import face_learner
-from .processes import check_world, is_first, leave_group, several_processes, world
+from .processes import check_world, is_first, leave_group, several_processes, share, world
 from .recipe import Recipe, get_recipe
 from .schedule import Phase
 from .sources import synthetic_sample
 from .stages import stage_loaders
 
-# %% ../nbs/18_recipes.ipynb #83b4b9f6
+# %% ../nbs/18_recipes.ipynb #2b6f0170
 def loader_settings(
     recipe: Recipe, # How to train
     pairs: pd.DataFrame | None = None, # Fair pairs
     num_workers: int | None = None # Processes that load images, for each training process
 ) -> dict: # For `stage_loaders`
     "What a recipe says about its batches; those of several processes together are as large as those of one"
-    if recipe.bs % world(): raise RunError(f'batches of {recipe.bs} cannot be shared by {world()} processes: give a multiple (bs, --bs)')
-    return dict(bs=recipe.bs // world(), delivery=recipe.delivery, augment=recipe.augment, made=recipe.made, balance=recipe.balance, pairs=pairs, pair_share=recipe.pair_share,
+    return dict(bs=share(recipe.bs), delivery=recipe.delivery, augment=recipe.augment, made=recipe.made, balance=recipe.balance, pairs=pairs, pair_share=recipe.pair_share,
                 max_repeats=recipe.max_repeats, num_workers=num_workers)
 
 def recipe_learner(
@@ -70,8 +69,8 @@ def recipe_learner(
     learn.model.flip = recipe.flip_valid
     return learn
 
-# %% ../nbs/18_recipes.ipynb #b042eef5
-WRITTEN = ('recipe.json', 'run.json', 'items.csv', 'pairs.csv', 'history.csv', 'checkpoint.pt', 'cache', 'stages', 'models', 'thresholds.csv', 'evaluation', 'evaluation.json', 'export.pkl', 'bundle',
+# %% ../nbs/18_recipes.ipynb #0c21df29
+WRITTEN = ('recipe.json', 'run.json', 'items.csv', 'pairs.csv', 'history.csv', 'checkpoint.pt', '.frozen_prefix', 'stages', 'models', 'thresholds.csv', 'evaluation', 'evaluation.json', 'export.pkl', 'bundle',
            'synthetic', 'weights')   # all that a run writes
 
 def _start(out, overwrite, items=None, resume=False):
@@ -79,13 +78,19 @@ def _start(out, overwrite, items=None, resume=False):
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if not (out/'run.json').is_file(): raise RunError(f'{out} is not empty and holds no run: give another folder')
-        if resume: return out
+        if resume: return _swept(out)
         if not overwrite: raise RunError(f'{out} already holds a run: go on with it (resume=True, --resume), replace it (overwrite=True, --overwrite) or give another folder')
         inside = [] if items is None else items_inside(items, out)
         if inside: raise RunError(f'{out} holds images to train on, such as {inside[0]}: give another folder')
         say(f'replacing the run in {out}')
         for name in WRITTEN: shutil.rmtree(out/name) if (out/name).is_dir() else (out/name).unlink(missing_ok=True)
     out.mkdir(parents=True, exist_ok=True)
+    return out
+
+def _swept(out):
+    "The folder without what a killed run was in the middle of writing"
+    for name in (*WRITTEN, 'models/best.pth'):
+        for f in (out/name).parent.glob(f'.{Path(name).stem}.*'): shutil.rmtree(f) if f.is_dir() else f.unlink()
     return out
 
 def _note(out, **known):
@@ -136,7 +141,7 @@ def _copy(src, dst):
     "Copy a file, whole or not at all"
     with atomic_path(dst) as tmp: shutil.copyfile(src, tmp)
 
-# %% ../nbs/18_recipes.ipynb #f14cd020
+# %% ../nbs/18_recipes.ipynb #a92e86c1
 def export_run(
     path: str | Path, # A run folder
     num_workers: int | None = None # Processes that load images
@@ -150,12 +155,13 @@ def export_run(
     dls = face_dataloaders(items, spec=recipe.final_spec, bs=recipe.bs, num_workers=num_workers)
     learn = rebuild_learner(run['meta'], dls, path)
     learn.model.load_state_dict(torch.load(path/'models'/'best.pth', weights_only=True))
+    learn.model.to(memory_format=torch.channels_last)                   # as in training: another layout rounds otherwise
     learn.best = run['best']
     if (path/'history.csv').is_file(): learn.history = pd.read_csv(path/'history.csv')
     pairs = pd.read_csv(path/'pairs.csv') if (path/'pairs.csv').is_file() else None
     return finish_run(learn, items, recipe, pairs, run['notes'])
 
-# %% ../nbs/18_recipes.ipynb #d476361a
+# %% ../nbs/18_recipes.ipynb #b8ca3c4f
 def run_recipe(
     recipe: str | Path | Recipe | None, # A name, a JSON file or a recipe; None with `resume`: that of the run
     items: pd.DataFrame, # The manifest
@@ -174,13 +180,18 @@ def run_recipe(
     if processes is not None: check_world(processes)
     if is_first(): out = _start(out, overwrite, items, resume)
     known = read_json(Path(out)/'run.json') if resume and (Path(out)/'run.json').is_file() else {}
-    recipe, items, pairs = _resumed(Path(out), recipe, items, pairs) if known.get('meta') else (get_recipe('native' if recipe is None else recipe), items, pairs)
-    if known.get('best'): return export_run(out, num_workers) if leave_group() else None      # nothing is left to train
-    begun = known.get('begun') or dict(weights=weights and str(weights), pretrained=pretrained)
+    begun = known.get('begun') or dict(weights=weights and str(weights), pretrained=pretrained, recipe=get_recipe('native' if recipe is None else recipe).to_dict())
+    recipe, items, pairs = _resumed(Path(out), recipe, items, pairs) if known.get('meta') else (Recipe.from_dict(begun['recipe']) if recipe is None else get_recipe(recipe), items, pairs)
+    if known.get('best'): return _judged_again(Path(out), num_workers) if leave_group() else None      # nothing is left to train
     _note(out, notes=notes or known.get('notes') or {}, begun=begun)
     if (items.split == '').any(): items = group_duplicates(items)        # copies stay on one side
     items = split_items(items, **recipe.split or {})
     return _train(recipe, items, Path(out), pairs, begun['weights'], begun['pretrained'], num_workers, resume, cbs)
+
+def _judged_again(out, num_workers):
+    "A run whose training has ended"
+    (out/'checkpoint.pt').unlink(missing_ok=True)
+    return export_run(out, num_workers)
 
 def _resumed(out, recipe, items, pairs):
     "The recipe, manifest and pairs of a run that began; an error where another recipe is asked for"
@@ -193,9 +204,9 @@ def _unlike(a, b):
     "The first setting in which two recipes differ, but for what a run fills in itself"
     if not b.arch: a = replace(a, arch=None)
     a, b = (replace(r, spec=replace(r.spec, law=None)).to_dict() for r in (a, b))
-    return next((k for k in a if a[k] != b[k]), None)
+    return next((k for k in a if json_text(a[k]) != json_text(b[k])), None)
 
-# %% ../nbs/18_recipes.ipynb #6e499fd4
+# %% ../nbs/18_recipes.ipynb #3280b7bb
 def _train(recipe, items, out, pairs, weights, pretrained, num_workers, resume, cbs=None):
     "A run in the folder `out`"
     pairs = read_pairs(pairs, items)
@@ -223,7 +234,7 @@ def _write_down(out, recipe, items, pairs):
 
 def _fit(recipe, learn, items, pairs, num_workers, resume, cbs):
     "The phases or stages of a recipe"
-    cbs = [*L(cbs), *([GradientAccumulation(recipe.accumulate)] if recipe.accumulate else [])]
+    cbs = [*L(cbs), *([GradientAccumulation(share(recipe.accumulate, 'steps'))] if recipe.accumulate else [])]
     settings = dict(monitor=recipe.monitor, ema=recipe.ema, cbs=cbs, cache=recipe.cache, resume=resume)
     if not recipe.stages: return learn.fit_progressive(recipe.phases, **settings)
     learn.fit_stages(recipe.stages, items, recipe.spec, **settings, **loader_settings(recipe, pairs, num_workers))

@@ -8,7 +8,8 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/schedule.html.md"""
 __all__ = ['SCHEDULERS', 'SEED_002', 'Phase', 'first_trained', 'freeze_for', 'phase_cbs', 'fit_phase', 'refusal', 'shared_ahead',
            'Training', 'Step']
 
-# %% ../nbs/10_schedule.ipynb #bb89e266
+# %% ../nbs/10_schedule.ipynb #eca7dcaa
+import warnings
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from .checkpoint import SPAN, Checkpoint, from_epoch, own_chance_of, set_chance,
 from .core import RunError
 from .prefix import Cache, PrefixCache, own_chance, why_not
 
-# %% ../nbs/10_schedule.ipynb #fd6e237c
+# %% ../nbs/10_schedule.ipynb #bdeecda8
 SCHEDULERS = ('one_cycle', 'cosine', 'flat', 'plateau')
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Phase:
             raise RunError(f"phase {self.name!r} trains {self.train!r}: expected 'head', 'last', 'all' or a number of groups")
         if self.epochs < 0 or self.lr is not None and self.lr <= 0 or self.spread < 1: raise RunError(f'phase {self.name!r}: expected epochs >= 0, lr > 0 and spread >= 1')
         if self.sched not in SCHEDULERS: raise RunError(f'phase {self.name!r}: sched {self.sched!r}, expected one of {", ".join(SCHEDULERS)}')
+        if self.epochs and self.warmup >= self.epochs: raise RunError(f'phase {self.name!r}: a warm-up of {self.warmup} epochs leaves none of {self.epochs}')
         if self.warmup < 0 or self.mixup < 0 or self.patience is not None and self.patience < 1: raise RunError(f'phase {self.name!r}: expected warmup >= 0, mixup >= 0 and patience >= 1')
 
 SEED_002 = (Phase('head', 3, 1e-3, 'head'), Phase('last', 3, 1e-4, 'last'), Phase('all', 4, 1e-5, 'all'))
@@ -113,7 +115,7 @@ def fit_phase(
     if phase.sched == 'one_cycle': return learn.fit_one_cycle(phase.epochs, _rates(phase, lr), wd=phase.wd, cbs=list(cbs))
     learn.fit(phase.epochs, _rates(phase, lr), wd=phase.wd, cbs=[*cbs, *([_cosine(learn, phase, lr)] if phase.sched == 'cosine' else [])])
 
-# %% ../nbs/10_schedule.ipynb #c244e695
+# %% ../nbs/10_schedule.ipynb #ae753042
 def refusal(
     learn: Learner, # About to train
     phase: Phase, # The phase
@@ -129,24 +131,26 @@ def shared_ahead(
     learn: Learner, # About to train
     phases: tuple[Phase, ...], # The phase that begins and those after it
     cbs=() # Callbacks besides those the phases ask for
-) -> tuple[list[int], int]: # First trained groups, and epochs of the phases they belong to
+) -> list[int]: # The first trained group of each phase it can serve
     "What one pass over the images can serve from here on"
-    ks, epochs, lowest = [], 0, None
+    ks, lowest = [], None
     for p in phases:
         if p.epochs == 0: continue
         k = first_trained(learn, p.train)
-        if (lowest is None or k <= lowest) and refusal(learn, p, cbs) is None: ks, epochs = ks + [k], epochs + p.epochs
+        if (lowest is None or k <= lowest) and refusal(learn, p, cbs) is None: ks.append(k)
         lowest = k if lowest is None else min(lowest, k)
-    return ks, epochs
+    return ks
 
-# %% ../nbs/10_schedule.ipynb #6854d48a
+# %% ../nbs/10_schedule.ipynb #e92bb632
 class Training:
     "What spans the fits of one training"
     def __init__(self, learn, stages, monitor, ema, cbs, cache):
         self.learn, self.stages, self.monitor, self.cbs = learn, stages, monitor, list(L(cbs))
         self.best, self.log, self.ema = BestModel(monitor), RunLog(), None if ema is None else EMA(ema)
-        self.check = Checkpoint(about=dict(stages=[[s.name, [repr(p) for p in s.phases]] for s in stages], monitor=monitor, ema=ema))
-        self.cache, self.caching = None if cache is None else PrefixCache(cache, Path(learn.path)/'cache'), []
+        if not any(p.epochs for s in stages for p in s.phases): raise RunError('no phase has an epoch: there is nothing to train')
+        arch = getattr(learn, 'meta', {}).get('arch', type(get_model(learn.model)).__name__)
+        self.check = Checkpoint(about=dict(arch=arch, stages=[[s.name, s.about, [repr(p) for p in s.phases]] for s in stages], monitor=monitor, ema=ema))
+        self.cache, self.caching = None if cache is None else PrefixCache(cache, Path(learn.path)/'.frozen_prefix'), []
 
     @property
     def span(self): return [self.best, self.log, TerminateOnNaNCallback(), self.check] + ([self.ema] if self.ema else [])
@@ -154,18 +158,24 @@ class Training:
     @contextmanager
     def fed(self, phase, later):
         "The phase's images, or what the frozen part makes of them"
-        k, why = first_trained(self.learn, phase.train), 'no cache was asked for' if self.cache is None else refusal(self.learn, phase, self.cbs + list(self.learn.cbs))
+        k, why = first_trained(self.learn, phase.train), 'no cache was asked for' if self.cache is None else refusal(self.learn, phase, self.cbs)
         seconds = 0
-        if why is None and k not in self.cache.kept:
-            with self.learn.no_bar(): self.cache.fill(self.learn, *shared_ahead(self.learn, (phase, *later), self.cbs))
-            seconds = self.cache.seconds
+        if why is None and k not in self.cache.kept and k not in self.cache.no_room: why, seconds = self._fill((phase, *later))
         if why is None and k not in self.cache.kept: why = 'no room in memory or on disk'
         kept = [] if why else self.cache.kept[k][1:]
         self.caching.append(dict(phase=phase.name, cached=not why, why=why or '', seconds=round(seconds, 2), mib=round(sum(o.nbytes for o in kept) / 2**20, 1), views=kept[0].views if kept else 0, disk=bool(kept and kept[0].file)))
         with nullcontext() if why else self.cache.feeding(self.learn, k, self.ema): yield
         if self.cache: self.cache.drop(k)
 
-# %% ../nbs/10_schedule.ipynb #f5ce175a
+    def _fill(self, phases):
+        "Keep what these phases can share; the reason where that fails, and the seconds it took"
+        try: self.cache.fill(self.learn, shared_ahead(self.learn, phases, self.cbs), self.frozen_epochs)
+        except RunError as e:
+            self.cache.clear()
+            return str(e), 0
+        return None, self.cache.seconds
+
+# %% ../nbs/10_schedule.ipynb #c1b41abf
 @patch
 def phase(self: Training, phase: Phase, later, epoch=0, lr=None):
     "One phase, from `epoch` on; True where the network came out of it whole"
@@ -174,49 +184,62 @@ def phase(self: Training, phase: Phase, later, epoch=0, lr=None):
     with own_chance(0): freeze_for(learn, phase)
     with self.fed(phase, later):
         lr = lr or phase.lr or _found(learn)
-        self.check.at = self.check.at | dict(lr=lr)
+        self.check.at = self.check.at | dict(lr=lr, caching=self.caching)
         from_epoch(learn, epoch)
         fit_phase(learn, phase, lr, self.span + self.cbs + phase_cbs(phase, self.monitor))
     return all(p.isfinite().all() for p in get_model(learn.model).parameters())
 
 def _found(learn):
     "The rate that fastai's search suggests; it leaves weights and chance as they were"
-    if num_distrib() > 1: raise RunError('a search for the learning rate needs one process: give lr')
-    with own_chance(0), learn.no_bar(), learn.no_logging(): return float(learn.lr_find(show_plot=False).valley)
+    draws = [dl.rng.getstate() for dl in learn.dls.loaders]
+    with own_chance(0), learn.no_bar(), learn.no_logging(): lr = float(learn.lr_find(show_plot=False).valley)
+    for dl, s in zip(learn.dls.loaders, draws): dl.rng.setstate(s)
+    return lr
 
 @patch
 def run(self: Training, resume: bool = False) -> pd.DataFrame:
     "All stages, from where a killed run stood with `resume`"
-    at = (self._resumed() if resume else None) or dict(stage=0, phase=0, epoch=0)
-    for i, stage in list(enumerate(self.stages))[at['stage']:]:
-        begin = at if i == at['stage'] else dict(phase=0, epoch=0)
-        self._stage(i, stage, begin)
+    if num_distrib() > 1 and any(p.lr is None for s in self.stages for p in s.phases): raise RunError('a search for the learning rate needs one process: give lr')
+    at, train_bn = (self._resumed() if resume else self.check.forget(self.learn)) or dict(stage=0, phase=0, epoch=0), self.learn.train_bn
+    try:
+        for i, stage in list(enumerate(self.stages))[at['stage']:]: self._stage(i, stage, at if i == at['stage'] else dict(phase=0, epoch=0))
+    finally:
+        self.learn.train_bn = train_bn
+        if self.cache: self.cache.remove()
     self.learn.best = dict(monitor=self.monitor, value=self.best.best_value, phase=self.best.where[0], epoch=self.best.where[1])
     self.learn.history, self.learn.caching = self.log.history, self.caching
     return self.log.history
 
-# %% ../nbs/10_schedule.ipynb #55d480fa
+# %% ../nbs/10_schedule.ipynb #7351520b
 @patch
 def _stage(self: Training, i, stage, begin):
     "One stage, from a phase and an epoch on; it ends on its best epoch"
     learn = self.learn
-    learn.stage = stage.name
+    learn.stage, self.best.fname = stage.name, self._best_name(i)
     fresh = not (begin['phase'] or begin['epoch'])
     if stage.enter:
         with own_chance(i): stage.enter(learn, fresh)
     if fresh: self._fresh()
+    elif self.check.found: get_model(learn.model).load_state_dict(self.check.found['model'])       # before anything is computed with it
+    self.frozen_epochs = sum(p.epochs for p in stage.phases if first_trained(learn, p.train))
     for j, p in list(enumerate(stage.phases))[begin['phase']:]:
         if p.epochs == 0: continue
         here = begin if j == begin['phase'] else {}
         self.check.at = dict(stage=i, phase=j)
-        if not self.phase(p, stage.phases[j+1:], here.get('epoch', 0), here.get('lr')): break      # it diverged; the next phase would start from ruins
+        if not self.phase(p, stage.phases[j+1:], here.get('epoch', 0), here.get('lr')):            # the next phase would start from ruins
+            warnings.warn(f'phase {p.name!r} diverged and ended; the phases after it are left out, and the best epoch before is kept: lower its learning rate')
+            break
     if self.cache: self.cache.clear()
     self.best.restore(learn)
 
 @patch
+def _best_name(self: Training, i): return 'best' if i == len(self.stages) - 1 else f'best-{i}'       # a stage keeps its own: the next one starts from it
+
+@patch
 def _fresh(self: Training):
-    "A stage has its own validation images, so its figures are not those of the stage before; the average starts from the weights it begins with"
+    "A stage has its own validation images, so its figures are not those of the stage before; the average goes on from the weights it begins with, and its warm-up is over"
     self.best.best_value = self.best.where = self.best.weights = None
+    if self.cache: self.cache.no_room = set()
     if self.ema: self.ema.shadow = None
 
 @patch
@@ -225,18 +248,20 @@ def _resumed(self: Training):
     at = self.check.read(self.learn)
     if at is None: return None
     at = dict(at, phase=at['phase'] + 1, epoch=0, lr=None) if at.get('done') else at
+    self.caching, self.best.fname = at.get('caching', [])[:at['phase']] if len(self.stages) == 1 else at.get('caching', []), self._best_name(at['stage'])
     for cb in self.span: set_state(cb, self.check.found['cbs'].get(type(cb).__name__) if isinstance(cb, SPAN) else None, self.learn)
-    if at['phase'] == len(self.stages[at['stage']].phases):               # no fit is left here that could put it back
+    if not any(p.epochs for p in self.stages[at['stage']].phases[at['phase']:]):               # no fit is left here that could put it back
         set_chance(self.learn, own_chance_of(self.check.found) | dict(loaders=[]))
         self.check.found = None
     return at
 
-# %% ../nbs/10_schedule.ipynb #0222a208
+# %% ../nbs/10_schedule.ipynb #8d99ba63
 @dataclass
 class Step:
     "A stage as `Training` sees it"
     name: str                  # Shown in the history
     phases: tuple[Phase, ...]  # Run in order
+    about: str = ''            # What else a run must share to go on from its checkpoint
     enter: object = None       # Called with the learner, and whether the stage is new, before its first phase: it sets the data
 
 @patch

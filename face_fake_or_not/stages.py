@@ -7,24 +7,25 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/stages.html.md"""
 # %% auto #0
 __all__ = ['Stage', 'stage_loaders', 'stage_items', 'hardest_items', 'fit_to_size']
 
-# %% ../nbs/10a_stages.ipynb #84820ab5
-from dataclasses import asdict, dataclass, field
+# %% ../nbs/10a_stages.ipynb #7eba4e39
+import ast
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from fastai.learner import Learner
-from fastai.torch_core import num_distrib
+from fastai.torch_core import get_model
 from fastcore.basics import patch
 
 from .augment import augment_tfms
 from .blends import made_tfms
-from .callbacks import write_of_run
-from .core import FAKE, RunError
+from .core import FAKE, RunError, atomic_path
 from .data import face_dataloaders, spec_of
 from .image import Spec
-from .learner import set_normalize, size_kwargs
-from .prefix import Cache, own_chance
+from .learner import FaceModel, set_normalize, size_kwargs
+from .prefix import Cache
+from .processes import share, world
 from .schedule import Phase, Step, Training
 
 # %% ../nbs/10a_stages.ipynb #1ff7509b
@@ -48,7 +49,7 @@ class Stage:
         "The stage in plain values, as `dataclasses.asdict` writes it"
         return cls(**d | dict(phases=tuple(Phase(**p) for p in d['phases'])))
 
-# %% ../nbs/10a_stages.ipynb #a4d73379
+# %% ../nbs/10a_stages.ipynb #cae78864
 def stage_loaders(
     items: pd.DataFrame, # The manifest
     spec: Spec, # The preprocessing
@@ -61,32 +62,40 @@ def stage_loaders(
     if made is not None: kwargs['made'] = made_tfms(spec, **made)
     return face_dataloaders(items, spec=spec, **kwargs)
 
+_PLAIN = (ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.BinOp, ast.BitAnd, ast.BitOr, ast.Compare, ast.cmpop, ast.Name, ast.Load, ast.Constant, ast.List, ast.Tuple)
+
+def _plain_query(query, columns):
+    "`query`, if it only compares columns: a recipe may come from anywhere, and pandas would run what stands in it"
+    odd = [n for n in ast.walk(ast.parse(query, mode='eval')) if not isinstance(n, _PLAIN) or isinstance(n, ast.Name) and n.id not in columns]
+    if odd: raise ValueError(f'{ast.unparse(odd[0])} is no comparison of columns')
+    return query
+
 def stage_items(
     stage: Stage, # Which items it wants
     items: pd.DataFrame # The manifest, with splits
 ) -> pd.DataFrame: # Raises `RunError` where the query is not understood or leaves nothing
     "The items of a stage"
     if stage.query is None: return items
-    try: out = items.query(stage.query)
+    try: out = items.query(_plain_query(stage.query, items.columns))
     except Exception as e: raise RunError(f'stage {stage.name!r}: the query {stage.query!r} is not understood ({e}); columns are {", ".join(items.columns)}') from e
     if not len(out): raise RunError(f'stage {stage.name!r}: no item matches {stage.query!r}; domains are {", ".join(items.domain.unique()[:20])}')
     return out
 
-# %% ../nbs/10a_stages.ipynb #8bd2e11e
+# %% ../nbs/10a_stages.ipynb #2065559d
 def hardest_items(
     learn: Learner, # Its scores decide
     items: pd.DataFrame, # The manifest; only training items are left out
     share: float # Of each class, 0 to 1
 ) -> pd.DataFrame:
     "The items without the training images that the network finds easy"
-    if num_distrib() > 1: raise RunError('hard examples are searched by one process: train the stages before in several, this one in one')
     train = items[items.split == 'train']
-    wrong = np.where(train.label == FAKE, 1 - learn.scores(train), learn.scores(train))
+    scores = learn.scores(train)
+    wrong = np.where(train.label == FAKE, 1 - scores, scores)
     rank = pd.Series(wrong, train.index).groupby(train.label).rank(ascending=False, method='first')
     keep = rank <= np.ceil(share * train.groupby('label').path.transform('size'))
     return items.drop(train.index[~keep])
 
-# %% ../nbs/10a_stages.ipynb #cd06085d
+# %% ../nbs/10a_stages.ipynb #3a7425e0
 def fit_to_size(
     learn: Learner, # From `face_learner`
     size: int # Side of the input, pixels
@@ -98,18 +107,24 @@ def fit_to_size(
     learn.model[0].set_input_size(**fixed)
     learn.meta = dict(learn.meta, kwargs={**learn.meta['kwargs'], **fixed})
 
-def _entering(stage, items, spec, kwargs):
-    "What happens before the first phase of a stage"
+def _entering(i, stage, items, spec, kwargs):
+    "What happens before the first phase of stage `i`"
+    bs = {} if stage.bs is None else dict(bs=share(stage.bs))
     def enter(learn, fresh):
-        mine, file = stage_items(stage, items), Path(learn.path)/'stages'/f'{stage.name}.csv'
-        if stage.hardest is not None and not fresh: mine = mine[(mine.split != 'train') | mine.path.isin(pd.read_csv(file).path)]
-        elif stage.hardest is not None:
-            mine = hardest_items(learn, mine, stage.hardest)
-            write_of_run(file, lambda f: mine.loc[mine.split == 'train', ['path', 'label', 'domain']].to_csv(f, index=False))
-        learn.dls = stage_loaders(mine, spec.resized(stage.size), **{**kwargs, **({} if stage.bs is None else dict(bs=stage.bs)), **stage.loaders})
+        mine = stage_items(stage, items).reset_index(drop=True)
+        if stage.hardest is not None: mine = _chosen(learn, mine, stage.hardest, Path(learn.path)/'stages'/f'{i}.csv', fresh)
+        learn.dls = stage_loaders(mine, spec.resized(stage.size), **{**kwargs, **bs, **stage.loaders})
         set_normalize(learn.dls, learn.meta['mean'], learn.meta['std'])
         fit_to_size(learn, stage.size or spec.size)
     return enter
+
+def _chosen(learn, items, hardest, file, fresh):
+    "The hardest items, searched when the stage begins and read from its list when it goes on"
+    if not fresh and not file.is_file(): raise RunError(f'{file} is missing, so it is not known which images the stage trained on: train again without resume')
+    if not fresh: return items[(items.split != 'train') | items.index.isin(pd.read_csv(file)['row'])]
+    mine = hardest_items(learn, items, hardest)
+    with atomic_path(file) as tmp: mine.loc[mine.split == 'train', ['path', 'label', 'domain']].rename_axis('row').to_csv(tmp)
+    return mine
 
 @patch
 def fit_stages(self: Learner,
@@ -124,6 +139,9 @@ def fit_stages(self: Learner,
     **kwargs # Settings of `stage_loaders` for all stages
 ) -> pd.DataFrame: # The history of all stages; `.best` of the learner is that of the last one
     "Train in stages, each on its own data, and end with the best epoch of the last"
+    if not isinstance(get_model(self.model), FaceModel): raise RunError('fit_stages needs a learner of face_learner')
+    if world() > 1 and any(s.hardest for s in stages): raise RunError('hard examples are searched by one process: train the stages before in several, this one in one')
+    for s in stages: stage_items(s, items)                              # a query that finds nothing is better known now
     spec = spec or spec_of(self.dls)
-    steps = [Step(s.name, s.phases, _entering(s, items, spec, kwargs)) for s in stages]
+    steps = [Step(s.name, s.phases, repr(replace(s, phases=s.phases[:1])), _entering(i, s, items, spec, kwargs)) for i, s in enumerate(stages)]
     return Training(self, steps, monitor, ema, cbs, cache).run(resume)
