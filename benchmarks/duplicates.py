@@ -13,7 +13,6 @@ import argparse, collections, io, json, subprocess, sys, tempfile, time
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from common import need, peak_mib, result, say, shared_dir
 from face_fake_or_not.duplicates import (NEIGHBOURS, _candidates, _closest, _confirmed, _reach_for, find_duplicates, fingerprints, leaks, near_pairs, similarity,

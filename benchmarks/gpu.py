@@ -3,7 +3,7 @@
 
 Images a second of each, and their ratios. Warm-up steps do not count. Where the files slow the training by more than a tenth, the parts of loading are measured one on top of the other, to see which is the limit.
 The files are made by the script, and read often enough to lie in memory: a slow disk is not measured. Where there is no GPU the script says so and ends; `--device cpu --arch resnet18 --size 64 --n 128 --steps 4` runs everything in single precision all the same."""
-import argparse, json, os, sys, tempfile, time, warnings
+import argparse, os, tempfile, time, warnings
 from pathlib import Path
 
 from common import result, say

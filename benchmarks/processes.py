@@ -57,7 +57,7 @@ def child(args):
     "One process of a training; the first writes what happened"
     warnings.filterwarnings('ignore')
     import torch, torch.distributed as dist
-    from face_fake_or_not.processes import is_first, leave_group, several_processes, world
+    from face_fake_or_not.processes import leave_group, several_processes, world
     from face_fake_or_not.schedule import Phase
     n = world()
     torch.set_num_threads(1)       # of each process, so that two of them have twice the cores

@@ -13,7 +13,7 @@ def loaders(kind):
     "The training DataLoader over the real manifest, its items and their weights"
     warnings.filterwarnings('ignore')
     from fastai.callback.data import WeightedDL
-    from face_fake_or_not.data import BalancedDL, cap_weights, face_dataloaders, item_weights
+    from face_fake_or_not.data import face_dataloaders
     from face_fake_or_not.items import face_items
     data = need(shared_dir()/'data'/'items.csv', 'The manifest of real faces')
     items, pairs = face_items(csv=data, check=False), pd.read_csv(data.with_name('pairs.csv'))

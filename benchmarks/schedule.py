@@ -14,7 +14,7 @@ from pathlib import Path
 
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')           # waiting threads that spin take the cores from the processes that decode: up to ten times as slow where others use them too
 
-import numpy as np, pandas as pd
+import pandas as pd
 
 from common import need, result, say, shared_dir
 

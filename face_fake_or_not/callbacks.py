@@ -7,7 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/callbacks.html.md"""
 # %% auto #0
 __all__ = ['Aside', 'EMA', 'live_model', 'write_of_run', 'BestModel', 'RunLog', 'WarmUp', 'StrongFrom', 'FrozenEval']
 
-# %% ../nbs/09_callbacks.ipynb #456e9ae2
+# %% ../nbs/09_callbacks.ipynb #8dc4a057
 import math, warnings
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from fastai.callback.fp16 import MixedPrecision
 from fastai.learner import Learner
 from fastai.torch_core import get_model, rank_distrib
 from timm.utils import ModelEmaV3
-from torch import nn
 
 from .augment import Augment
 from .core import RunError, atomic_path

@@ -83,7 +83,7 @@ def _everyones(value):
     torch.distributed.all_gather_object(out, value)
     return out
 
-# %% ../nbs/09b_checkpoint.ipynb #8a7b1266
+# %% ../nbs/09b_checkpoint.ipynb #f147567d
 SPAN = EMA, BestModel, RunLog          # one instance for all fits of a training
 _COUNTERS = {EMA: ('steps',), BestModel: ('best_value', 'where'), RunLog: ('rows',), TrackerCallback: ('best', 'wait'), GradientAccumulation: ('count',)}
 
@@ -105,13 +105,18 @@ def set_state(
     for k, v in state.items(): setattr(cb, k, v)
     if isinstance(cb, BestModel) and cb.best_value is not None and cb.path_for(learn).is_file(): cb.weights = torch.load(cb.path_for(learn), map_location='cpu', weights_only=True)
 
+def _difference(a, b):
+    "The first thing in which two descriptions differ"
+    k = next(k for k in {**a, **b} if a.get(k) != b.get(k))
+    return f'{k} was {a.get(k)}, now {b.get(k)}'
+
 def _plain(v):
     "Numbers of numpy as Python's, all the way down"
     if isinstance(v, (list, tuple)): return [_plain(o) for o in v]
     if isinstance(v, dict): return {k: _plain(o) for k, o in v.items()}
     return v.item() if isinstance(v, np.generic) else v
 
-# %% ../nbs/09b_checkpoint.ipynb #7e68c6a9
+# %% ../nbs/09b_checkpoint.ipynb #0b35df38
 class Checkpoint(Aside):
     "Write all that a killed training needs, after each epoch"
     order = 65                 # after every callback that keeps count
@@ -153,11 +158,6 @@ class Checkpoint(Aside):
         if state['about'] != self.about: raise RunError(f'{file} belongs to another training ({_difference(state["about"], self.about)}): give the same settings, or another folder')
         self.found = state
         return state['at']
-
-def _difference(a, b):
-    "The first thing in which two descriptions differ"
-    k = next(k for k in {**a, **b} if a.get(k) != b.get(k))
-    return f'{k} was {a.get(k)}, now {b.get(k)}'
 
 # %% ../nbs/09b_checkpoint.ipynb #109ce407
 def from_epoch(

@@ -7,9 +7,9 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/stages.html.md"""
 # %% auto #0
 __all__ = ['Stage', 'stage_loaders', 'stage_items', 'hardest_items', 'fit_to_size']
 
-# %% ../nbs/10a_stages.ipynb #7eba4e39
+# %% ../nbs/10a_stages.ipynb #ff4d4f98
 import ast
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +81,7 @@ def stage_items(
     if not len(out): raise RunError(f'stage {stage.name!r}: no item matches {stage.query!r}; domains are {", ".join(items.domain.unique()[:20])}')
     return out
 
-# %% ../nbs/10a_stages.ipynb #2065559d
+# %% ../nbs/10a_stages.ipynb #599c0bbe
 def hardest_items(
     learn: Learner, # Its scores decide
     items: pd.DataFrame, # The manifest; only training items are left out
@@ -95,7 +95,15 @@ def hardest_items(
     keep = rank <= np.ceil(share * train.groupby('label').path.transform('size'))
     return items.drop(train.index[~keep])
 
-# %% ../nbs/10a_stages.ipynb #3a7425e0
+def _chosen(learn, items, hardest, file, fresh):
+    "The hardest items, searched when the stage begins and read from its list when it goes on"
+    if not fresh and not file.is_file(): raise RunError(f'{file} is missing, so it is not known which images the stage trained on: train again without resume')
+    if not fresh: return items[(items.split != 'train') | items.index.isin(pd.read_csv(file)['row'])]
+    mine = hardest_items(learn, items, hardest)
+    with atomic_path(file) as tmp: mine.loc[mine.split == 'train', ['path', 'label', 'domain']].rename_axis('row').to_csv(tmp)
+    return mine
+
+# %% ../nbs/10a_stages.ipynb #3c2af4f9
 def fit_to_size(
     learn: Learner, # From `face_learner`
     size: int # Side of the input, pixels
@@ -117,14 +125,6 @@ def _entering(i, stage, items, spec, kwargs):
         set_normalize(learn.dls, learn.meta['mean'], learn.meta['std'])
         fit_to_size(learn, stage.size or spec.size)
     return enter
-
-def _chosen(learn, items, hardest, file, fresh):
-    "The hardest items, searched when the stage begins and read from its list when it goes on"
-    if not fresh and not file.is_file(): raise RunError(f'{file} is missing, so it is not known which images the stage trained on: train again without resume')
-    if not fresh: return items[(items.split != 'train') | items.index.isin(pd.read_csv(file)['row'])]
-    mine = hardest_items(learn, items, hardest)
-    with atomic_path(file) as tmp: mine.loc[mine.split == 'train', ['path', 'label', 'domain']].rename_axis('row').to_csv(tmp)
-    return mine
 
 @patch
 def fit_stages(self: Learner,
