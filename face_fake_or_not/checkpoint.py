@@ -83,7 +83,7 @@ def _everyones(value):
     torch.distributed.all_gather_object(out, value)
     return out
 
-# %% ../nbs/09b_checkpoint.ipynb #f147567d
+# %% ../nbs/09b_checkpoint.ipynb #2a56471c
 SPAN = EMA, BestModel, RunLog          # one instance for all fits of a training
 _COUNTERS = {EMA: ('steps',), BestModel: ('best_value', 'where'), RunLog: ('rows',), TrackerCallback: ('best', 'wait'), GradientAccumulation: ('count',)}
 
@@ -108,7 +108,8 @@ def set_state(
 def _difference(a, b):
     "The first thing in which two descriptions differ"
     k = next(k for k in {**a, **b} if a.get(k) != b.get(k))
-    return f'{k} was {a.get(k)}, now {b.get(k)}'
+    old, new = str(a.get(k)), str(b.get(k))
+    return f'{k} was {old}, now {new}' if len(old + new) < 100 else f'its {k} differ'
 
 def _plain(v):
     "Numbers of numpy as Python's, all the way down"

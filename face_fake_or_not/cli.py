@@ -240,7 +240,7 @@ def _report(run):
     _print_evaluation(run.evaluation)
     print(f'run folder: {run.path}\nbundle:     {run.bundle}')
 
-# %% ../nbs/20_cli.ipynb #ea9d20e8
+# %% ../nbs/20_cli.ipynb #f965e833
 @app.command()
 def train(
     folder: Annotated[Path, typer.Argument(metavar='DIR', help='Real and fake faces: real/ and fake/ folders, or an items.csv.')],
@@ -248,9 +248,9 @@ def train(
     recipe: Annotated[Optional[str], typer.Option(help='native, resize, progressive, seed-000 to seed-004, or a JSON file; default native.')] = None,
     harmonise: Annotated[Optional[bool], typer.Option(help='Give both classes one history of scale and codec, fitted to the training images (see audit).')] = None,
     weights: Annotated[Optional[str], typer.Option(help="A local weights file with its JSON, or 'embedded'; by default weights are downloaded.")] = None,
-    arch: Annotated[Optional[str], typer.Option(help='Backbone of timm or torchvision; default: that of --weights, else resnet18.')] = None,
+    arch: Annotated[Optional[str], typer.Option(help='Backbone of timm or torchvision; default: that of the recipe or of --weights, else resnet18.')] = None,
     epochs: Annotated[Optional[int], typer.Option(help='Epochs of the last phase; those before it in proportion.')] = None,
-    size: Annotated[Optional[int], typer.Option(help='Side of the square the network sees.')] = None,
+    size: Annotated[Optional[int], typer.Option(help='Side of the square the finished network sees; earlier stages in proportion.')] = None,
     bs: Annotated[Optional[int], typer.Option(help='Batch size.')] = None,
     pretrained: Annotated[bool, typer.Option(help='Start from trained weights.')] = True,
     pairs: PairsOpt = None,

@@ -222,7 +222,7 @@ def __iter__(self: BalancedDL):
         if '\n' not in str(e): raise
         raise type(e)(str(e).strip().splitlines()[-1].split('Error: ', 1)[-1]) from None
 
-# %% ../nbs/07_data.ipynb #284e1cc7
+# %% ../nbs/07_data.ipynb #0f06da1a
 def face_dataloaders(
     items: pd.DataFrame, # The manifest; items without a split get one (`split_items`)
     size: int = 224, # Side of the square the network sees, pixels
@@ -239,6 +239,7 @@ def face_dataloaders(
     **kwargs # Passed to fastai's `DataBlock.dataloaders`
 ) -> DataLoaders:
     "DataLoaders of real and fake faces, balanced, with one preprocessing"
+    if bs < 1: raise ItemsError(f'bs {bs}: expected a batch of 1 image or more')
     spec, items = spec or Spec(size), split_items(items).reset_index(drop=True)
     _check_splits(items)
     if spec.region == 'face':

@@ -161,7 +161,7 @@ def export_run(
     pairs = pd.read_csv(path/'pairs.csv') if (path/'pairs.csv').is_file() else None
     return finish_run(learn, items, recipe, pairs, run['notes'])
 
-# %% ../nbs/18_recipes.ipynb #b8ca3c4f
+# %% ../nbs/18_recipes.ipynb #dc83c771
 def run_recipe(
     recipe: str | Path | Recipe | None, # A name, a JSON file or a recipe; None with `resume`: that of the run
     items: pd.DataFrame, # The manifest
@@ -191,12 +191,13 @@ def run_recipe(
 def _judged_again(out, num_workers):
     "A run whose training has ended"
     (out/'checkpoint.pt').unlink(missing_ok=True)
+    say(f'{out} is trained already: judging and exporting it again')
     return export_run(out, num_workers)
 
 def _resumed(out, recipe, items, pairs):
     "The recipe, manifest and pairs of a run that began; an error where another recipe is asked for"
     old = get_recipe(out/'recipe.json')
-    if recipe is not None and (k := _unlike(old, get_recipe(recipe))): raise RunError(f'{out} was begun with another recipe: its {k} differs; leave the recipe out to go on with that one')
+    if recipe is not None and (k := _unlike(old, get_recipe(recipe))): raise RunError(f'{out} was begun with another recipe: {k}; leave the recipe out to go on with that one')
     pairs = pd.read_csv(out/'pairs.csv') if (out/'pairs.csv').is_file() else None
     return old, face_items(csv=out/'items.csv', check=False), pairs
 
@@ -204,7 +205,8 @@ def _unlike(a, b):
     "The first setting in which two recipes differ, but for what a run fills in itself"
     if not b.arch: a = replace(a, arch=None)
     a, b = (replace(r, spec=replace(r.spec, law=None)).to_dict() for r in (a, b))
-    return next((k for k in a if json_text(a[k]) != json_text(b[k])), None)
+    k = next((k for k in a if json_text(a[k]) != json_text(b[k])), None)
+    return k and (f'{k} was {a[k]}, is now {b[k]}' if len(f'{a[k]}{b[k]}') < 100 else f'its {k} differ')
 
 # %% ../nbs/18_recipes.ipynb #3280b7bb
 def _train(recipe, items, out, pairs, weights, pretrained, num_workers, resume, cbs=None):

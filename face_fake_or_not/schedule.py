@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/schedule.html.md"""
 __all__ = ['SCHEDULERS', 'SEED_002', 'Phase', 'first_trained', 'freeze_for', 'phase_cbs', 'fit_phase', 'refusal', 'shared_ahead',
            'Training', 'Step']
 
-# %% ../nbs/10_schedule.ipynb #eca7dcaa
+# %% ../nbs/10_schedule.ipynb #33a96f5f
 import warnings
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from fastai.torch_core import get_model, num_distrib
 from fastcore.basics import patch
 from fastcore.foundation import L
 
-from .callbacks import EMA, BestModel, FrozenEval, RunLog, StrongFrom, WarmUp
+from .callbacks import EMA, BestModel, FrozenEval, RunLog, StrongFrom, WarmUp, switchable
 from .checkpoint import SPAN, Checkpoint, from_epoch, own_chance_of, set_chance, set_state
 from .core import RunError
 from .prefix import Cache, PrefixCache, own_chance, why_not
@@ -141,13 +141,14 @@ def shared_ahead(
         lowest = k if lowest is None else min(lowest, k)
     return ks
 
-# %% ../nbs/10_schedule.ipynb #e92bb632
+# %% ../nbs/10_schedule.ipynb #4b7f2606
 class Training:
     "What spans the fits of one training"
     def __init__(self, learn, stages, monitor, ema, cbs, cache):
         self.learn, self.stages, self.monitor, self.cbs = learn, stages, monitor, list(L(cbs))
         self.best, self.log, self.ema = BestModel(monitor), RunLog(), None if ema is None else EMA(ema)
         if not any(p.epochs for s in stages for p in s.phases): raise RunError('no phase has an epoch: there is nothing to train')
+        if stages[0].enter is None and any(p.strong_from is not None for p in stages[0].phases): switchable(learn.dls)      # better known now than when the phase begins
         arch = getattr(learn, 'meta', {}).get('arch', type(get_model(learn.model)).__name__)
         self.check = Checkpoint(about=dict(arch=arch, stages=[[s.name, s.about, [repr(p) for p in s.phases]] for s in stages], monitor=monitor, ema=ema))
         self.cache, self.caching = None if cache is None else PrefixCache(cache, Path(learn.path)/'.frozen_prefix'), []

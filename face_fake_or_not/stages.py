@@ -7,7 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/stages.html.md"""
 # %% auto #0
 __all__ = ['Stage', 'stage_loaders', 'stage_items', 'hardest_items', 'fit_to_size']
 
-# %% ../nbs/10a_stages.ipynb #ff4d4f98
+# %% ../nbs/10a_stages.ipynb #80ec54bd
 import ast
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from fastcore.basics import patch
 
 from .augment import augment_tfms
 from .blends import made_tfms
-from .core import FAKE, RunError, atomic_path
+from .core import FAKE, VOCAB, RunError, atomic_path
 from .data import face_dataloaders, spec_of
 from .image import Spec
 from .learner import FaceModel, set_normalize, size_kwargs
@@ -49,7 +49,7 @@ class Stage:
         "The stage in plain values, as `dataclasses.asdict` writes it"
         return cls(**d | dict(phases=tuple(Phase(**p) for p in d['phases'])))
 
-# %% ../nbs/10a_stages.ipynb #cae78864
+# %% ../nbs/10a_stages.ipynb #3778df0a
 def stage_loaders(
     items: pd.DataFrame, # The manifest
     spec: Spec, # The preprocessing
@@ -67,7 +67,7 @@ _PLAIN = (ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast
 def _plain_query(query, columns):
     "`query`, if it only compares columns: a recipe may come from anywhere, and pandas would run what stands in it"
     odd = [n for n in ast.walk(ast.parse(query, mode='eval')) if not isinstance(n, _PLAIN) or isinstance(n, ast.Name) and n.id not in columns]
-    if odd: raise ValueError(f'{ast.unparse(odd[0])} is no comparison of columns')
+    if odd: raise ValueError(f'{ast.unparse(odd[0])} is no ' + ('column' if isinstance(odd[0], ast.Name) else 'comparison of columns'))
     return query
 
 def stage_items(
@@ -79,6 +79,8 @@ def stage_items(
     try: out = items.query(_plain_query(stage.query, items.columns))
     except Exception as e: raise RunError(f'stage {stage.name!r}: the query {stage.query!r} is not understood ({e}); columns are {", ".join(items.columns)}') from e
     if not len(out): raise RunError(f'stage {stage.name!r}: no item matches {stage.query!r}; domains are {", ".join(items.domain.unique()[:20])}')
+    for s in ('train', 'valid'):
+        if lack := set(VOCAB) - set(out[out.split == s].label): raise RunError(f'stage {stage.name!r}: {stage.query!r} leaves no {" and no ".join(sorted(lack))} items in split {s!r}')
     return out
 
 # %% ../nbs/10a_stages.ipynb #599c0bbe
