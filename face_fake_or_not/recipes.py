@@ -161,7 +161,7 @@ def export_run(
     pairs = pd.read_csv(path/'pairs.csv') if (path/'pairs.csv').is_file() else None
     return finish_run(learn, items, recipe, pairs, run['notes'])
 
-# %% ../nbs/18_recipes.ipynb #dc83c771
+# %% ../nbs/18_recipes.ipynb #f4c2a65a
 def run_recipe(
     recipe: str | Path | Recipe | None, # A name, a JSON file or a recipe; None with `resume`: that of the run
     items: pd.DataFrame, # The manifest
@@ -188,12 +188,6 @@ def run_recipe(
     items = split_items(items, **recipe.split or {})
     return _train(recipe, items, Path(out), pairs, begun['weights'], begun['pretrained'], num_workers, resume, cbs)
 
-def _judged_again(out, num_workers):
-    "A run whose training has ended"
-    (out/'checkpoint.pt').unlink(missing_ok=True)
-    say(f'{out} is trained already: judging and exporting it again')
-    return export_run(out, num_workers)
-
 def _resumed(out, recipe, items, pairs):
     "The recipe, manifest and pairs of a run that began; an error where another recipe is asked for"
     old = get_recipe(out/'recipe.json')
@@ -208,7 +202,7 @@ def _unlike(a, b):
     k = next((k for k in a if json_text(a[k]) != json_text(b[k])), None)
     return k and (f'{k} was {a[k]}, is now {b[k]}' if len(f'{a[k]}{b[k]}') < 100 else f'its {k} differ')
 
-# %% ../nbs/18_recipes.ipynb #3280b7bb
+# %% ../nbs/18_recipes.ipynb #f852baec
 def _train(recipe, items, out, pairs, weights, pretrained, num_workers, resume, cbs=None):
     "A run in the folder `out`"
     pairs = read_pairs(pairs, items)
@@ -226,6 +220,12 @@ def _train(recipe, items, out, pairs, weights, pretrained, num_workers, resume, 
     _note(out, meta=learn.meta, best=learn.best, caching=learn.caching)
     (out/'checkpoint.pt').unlink(missing_ok=True)                       # the best weights are in models/
     return finish_run(learn, items, recipe, pairs, read_json(out/'run.json')['notes'])
+
+def _judged_again(out, num_workers):
+    "A run whose training has ended"
+    (out/'checkpoint.pt').unlink(missing_ok=True)
+    say(f'{out} is trained already: judging and exporting it again')
+    return export_run(out, num_workers)
 
 def _write_down(out, recipe, items, pairs):
     "What a resumed run must know"
