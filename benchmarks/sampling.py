@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Balanced sampling: how often each domain and label is drawn in an epoch against what was asked, by one process and by two, beside fastai's `WeightedDL`.
 
-No image is read: the draws of the DataLoaders are counted. Two processes talk through gloo; fastai's `DistributedDL` sends the draws through a GPU, so its broadcast is overridden for the CPU."""
+No image is read: the draws of the DataLoaders are counted. Two processes talk through gloo and share the draws as in training (`GroupDL`)."""
 import argparse, json, os, subprocess, sys, warnings
 
 import numpy as np
@@ -31,15 +31,10 @@ def deviation(idxs, train, wgts, by):
 def rank_draws(rank, world, port):
     "The draws of one process of a group"
     import torch.distributed as dist
-    from fastai.distributed import DistributedDL
-    from fastai.torch_core import tensor
-    class OnCpu(DistributedDL):
-        def _broadcast(self, t, rank):
-            t = tensor(t); dist.broadcast(t, rank)
-            return t.tolist()
+    from face_fake_or_not.processes import GroupDL
     os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
     dist.init_process_group('gloo', rank=rank, world_size=world)
-    idxs = list(OnCpu(loaders('comb')[0], rank, world).get_idxs())
+    idxs = list(GroupDL(loaders('comb')[0], rank, world).get_idxs())
     dist.destroy_process_group()
     return idxs
 

@@ -9,7 +9,7 @@ __all__ = ['FEATURES', 'ENVELOPE', 'WARN_AUC', 'FAIL_AUC', 'ADVICE', 'COLOURS', 
            'held_out_scores', 'shortcut_row', 'pixel_facts', 'harmonised_facts', 'level_of', 'shortcut_table',
            'balance_findings', 'Audit', 'shortcut_finding', 'audit', 'audit_figure']
 
-# %% ../nbs/05_audit.ipynb #050a6d72
+# %% ../nbs/05_audit.ipynb #73973ed0
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 
-from .core import FAKE, REAL, ItemsError, atomic_path, json_text, named, write_json
+from .core import FAKE, REAL, ItemsError, atomic_path, json_text, named, write_csv, write_json
 from .duplicates import find_duplicates, group_duplicates, leaks
 from .facts import facts_table, file_facts, shorts
 from .harmonise import fit_law, harmonised_file
@@ -366,7 +366,7 @@ def audit_figure(
     for ax, part in zip(axes, parts): _bars(ax, *part)
     return fig
 
-# %% ../nbs/05_audit.ipynb #cb27bd06
+# %% ../nbs/05_audit.ipynb #6bc8cbfa
 @patch
 def show(self: Audit):
     "Print the findings and return the picture"
@@ -380,8 +380,8 @@ def save(self: Audit,
     "Write figures, picture, the facts of every image and the pairs of copies"
     path = Path(path)
     if self.pairs is not None and len(self.pairs):
-        with atomic_path(path/'copies.csv') as tmp: self.pairs.to_csv(tmp, index=False)
+        write_csv(path/'copies.csv', self.pairs)
     write_json(path/'audit.json', self.to_dict())
     with atomic_path(path/'audit.png') as tmp: audit_figure(self).savefig(tmp, dpi=120)
-    with atomic_path(path/'facts.csv') as tmp: self.facts.to_csv(tmp, index=False)
+    write_csv(path/'facts.csv', self.facts)
     return path

@@ -6,7 +6,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/augment.html.md"""
 
 # %% auto #0
 __all__ = ['PerImage', 'RandomFlip', 'RandomTurn', 'RandomNoise', 'jpeg_batch', 'RandomJpeg', 'Light', 'RandomCrop', 'Strong',
-           'Augment', 'augment_tfms', 'light_tfms', 'strong_tfms', 'set_level']
+           'Augment', 'augment_tfms', 'light_tfms', 'strong_tfms', 'inner_dl', 'augments_of', 'set_level']
 
 # %% ../nbs/06a_augment.ipynb #06cc163e
 import math
@@ -237,12 +237,24 @@ def strong_tfms(
     "The strong augmentation: RandAugment and every other change of `Strong`"
     return augment_tfms('strong', size, **kwargs)
 
-# %% ../nbs/06a_augment.ipynb #a1c25883
+# %% ../nbs/06a_augment.ipynb #10cd5003
+def inner_dl(
+    dl # A DataLoader
+): # The one that draws, where several processes have wrapped it to share out its draws
+    "The DataLoader that reads the images"
+    return getattr(dl, 'dl', dl)
+
+def augments_of(
+    dls: DataLoaders # Of a learner
+) -> list[Augment]: # Each once
+    "The augmentation that DataLoaders hold"
+    return list({id(t): t for dl in dls.loaders for t in getattr(inner_dl(dl).after_batch, 'fs', ()) if isinstance(t, Augment)}.values())
+
 def set_level(
     dls: DataLoaders, # Whose `batch_tfms` hold an `Augment`
     level: str # 'light' or 'strong'
 ):
     "Change the level of augmentation from the next training batch on; raises `RunError` where there is none to change"
-    found = {id(t): t for dl in dls.loaders for t in dl.after_batch.fs if isinstance(t, Augment)}
+    found = augments_of(dls)
     if not found: raise RunError(f'level {level!r}: these DataLoaders have no augmentation with levels; give batch_tfms=augment_tfms("light-strong")')
-    for t in found.values(): t.level = level
+    for t in found: t.level = level

@@ -6,7 +6,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/calibrate.html.md"""
 
 # %% auto #0
 __all__ = ['to_logit', 'with_temperature', 'fit_temperature', 'fold_temperature', 'best_balanced', 'choose_rule', 'youden_table',
-           'calibrate']
+           'calibrate', 'calibrated_scores']
 
 # %% ../nbs/12_calibrate.ipynb #d308c8e5
 import warnings
@@ -114,7 +114,7 @@ def _youden(name, against, df):
     over = (df.score > at).to_numpy()
     return dict(domain=name, against=against, n_fake=int(fake.sum()), n_real=int((~fake).sum()), threshold=at, j=float(over[fake].mean() - over[~fake].mean()))
 
-# %% ../nbs/12_calibrate.ipynb #c7e7201d
+# %% ../nbs/12_calibrate.ipynb #4a1bc661
 def calibrate(
     learn: Learner, # Its last layer is changed
     items: pd.DataFrame, # Images it has not trained on; usually the validation split
@@ -123,10 +123,21 @@ def calibrate(
     gate: Gate = Gate() # See `verdict`
 ) -> Rule: # Also kept as `learn.rule`, and the temperature as `learn.temperature`
     "Fold a temperature into the learner and choose thresholds for it"
+    return calibrated_scores(learn, items, fpr, fnr, gate)[0]
+
+def calibrated_scores(
+    learn: Learner, # See `calibrate`
+    items: pd.DataFrame, # See `calibrate`
+    fpr: float = 0.05, # See `choose_rule`
+    fnr: float = 0.10, # See `choose_rule`
+    gate: Gate = Gate() # See `verdict`
+) -> tuple[Rule, np.ndarray]: # The rule, and the scores of `items` that it was chosen on
+    "`calibrate`, for who goes on with the scores"
     fewest = items.label.value_counts().min()
     if fewest < 50: warnings.warn(f'thresholds from {fewest} images of one class are rough: 50 of each are few, 500 are good')
     t = fit_temperature(items.label, learn.scores(items))
     fold_temperature(learn.model, t)
     learn.temperature = t * getattr(learn, 'temperature', 1.)
-    learn.rule = choose_rule(items.label, learn.scores(items), fpr, fnr, gate)   # scored anew: thresholds must hold for the scores that users will see
-    return learn.rule
+    scores = learn.scores(items)                                 # anew: thresholds must hold for the scores that users will see
+    learn.rule = choose_rule(items.label, scores, fpr, fnr, gate)
+    return learn.rule, scores

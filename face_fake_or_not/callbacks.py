@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/callbacks.html.md"""
 __all__ = ['Aside', 'EMA', 'live_model', 'write_of_run', 'BestModel', 'RunLog', 'WarmUp', 'switchable', 'StrongFrom',
            'FrozenEval']
 
-# %% ../nbs/09_callbacks.ipynb #95f29dbf
+# %% ../nbs/09_callbacks.ipynb #5e1ccd8e
 import math, warnings
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from fastai.learner import Learner
 from fastai.torch_core import get_model, rank_distrib
 from timm.utils import ModelEmaV3
 
-from .augment import Augment
+from .augment import Augment, augments_of
 from .core import RunError, atomic_path
 
 # %% ../nbs/09_callbacks.ipynb #5443043a
@@ -147,7 +147,7 @@ class RunLog(Aside):
         "The table so far"
         return pd.DataFrame(self.rows)
 
-# %% ../nbs/09_callbacks.ipynb #66616b5f
+# %% ../nbs/09_callbacks.ipynb #3f75f1d1
 class WarmUp(Aside):
     "Raise the learning rates in a line to those the fit was given"
     order, run_valid = 60, False
@@ -159,17 +159,16 @@ class WarmUp(Aside):
 
     def before_batch(self):
         if self.off: return
-        share = (self.epoch * self.n_iter + self.iter + 1) / max(1, self.epochs * self.n_iter)
-        if share < 1 + 1 / max(1, self.epochs * self.n_iter):        # the last step of the warm-up lands on the full rate; later ones belong to others
-            for h, top in zip(self.opt.hypers, self.tops): h['lr'] = top * min(1, share)
+        step, steps = self.epoch * self.n_iter + self.iter + 1, max(1, self.epochs * self.n_iter)
+        if step < steps + 1:                                          # the last step of the warm-up lands on the full rate; later ones belong to others
+            for h, top in zip(self.opt.hypers, self.tops): h['lr'] = top * min(1, step / steps)
 
-# %% ../nbs/09_callbacks.ipynb #62e2ba8e
+# %% ../nbs/09_callbacks.ipynb #08cb5395
 def switchable(
     dls: DataLoaders # Of a learner
 ) -> list[Augment]: # Raises `RunError` where there is none with two levels
     "The augmentation of DataLoaders that can turn from light to strong"
-    inner = [getattr(dl, 'dl', dl) for dl in dls.loaders]              # with several processes each is wrapped
-    tfms = [t for dl in inner for t in getattr(dl.after_batch, 'fs', ()) if isinstance(t, Augment)]
+    tfms = augments_of(dls)
     if not tfms or any({'light', 'strong'} - set(t.settings) for t in tfms): raise RunError('nothing to switch: these DataLoaders hold no augmentation with two levels; give batch_tfms=augment_tfms("light-strong")')
     return tfms
 
@@ -182,7 +181,6 @@ class StrongFrom(Aside):
 
     def begin(self):
         self.tfms = switchable(self.dls)
-
         self.levels = [t.level for t in self.tfms]
 
     def before_train(self):

@@ -7,7 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/checkpoint.html.md"""
 # %% auto #0
 __all__ = ['SPAN', 'chance', 'set_chance', 'snapshot', 'put_back', 'own_chance_of', 'set_state', 'Checkpoint', 'from_epoch']
 
-# %% ../nbs/09b_checkpoint.ipynb #569d6113
+# %% ../nbs/09b_checkpoint.ipynb #83fc68ef
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +18,18 @@ from fastai.learner import CancelEpochException, Learner
 from fastai.torch_core import get_model, get_random_states, num_distrib, rank_distrib, set_random_states
 from fastcore.foundation import L
 
+from .augment import inner_dl
 from .callbacks import EMA, Aside, BestModel, RunLog, write_of_run
 from .core import RunError
 
-# %% ../nbs/09b_checkpoint.ipynb #21b0fe98
+# %% ../nbs/09b_checkpoint.ipynb #68908c7f
 def chance(
     learn: Learner # Its DataLoaders have a state of their own
 ) -> dict: # Tensors and plain values
     "Where every source of chance stands"
     s = get_random_states()
     kind, keys, *rest = s['numpy_state']
-    return s | dict(numpy_state=[kind, torch.from_numpy(keys.astype(np.int64)), *rest], loaders=[_inner(dl).rng.getstate() for dl in learn.dls.loaders])
+    return s | dict(numpy_state=[kind, torch.from_numpy(keys.astype(np.int64)), *rest], loaders=[inner_dl(dl).rng.getstate() for dl in learn.dls.loaders])
 
 def set_chance(
     learn: Learner, # Its DataLoaders get their states back
@@ -36,14 +37,10 @@ def set_chance(
 ):
     "Put every source of chance where it stood"
     state = dict(state)
-    for dl, s in zip(learn.dls.loaders, state.pop('loaders')): _inner(dl).rng.setstate((s[0], tuple(s[1]), s[2]))
+    for dl, s in zip(learn.dls.loaders, state.pop('loaders')): inner_dl(dl).rng.setstate((s[0], tuple(s[1]), s[2]))
     kind, keys, *rest = state['numpy_state']
     version, ints, gauss = state['random_state']
     set_random_states(**state | dict(numpy_state=(kind, keys.numpy().astype(np.uint32), *rest), random_state=(version, tuple(ints), gauss)))
-
-def _inner(dl):
-    "The DataLoader that draws, inside the one that shares its draws out to several processes"
-    return getattr(dl, 'dl', dl)
 
 # %% ../nbs/09b_checkpoint.ipynb #5fbf1fe0
 def snapshot(

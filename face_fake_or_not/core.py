@@ -7,8 +7,8 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/core.html.md"""
 # %% auto #0
 __all__ = ['FAKE', 'REAL', 'VOCAB', 'VERDICTS', 'FAKE_NAMES', 'REAL_NAMES', 'FORMAT', 'label_of', 'FaceFakeError', 'ItemsError',
            'ImageError', 'WeightsError', 'BundleError', 'TrustError', 'RunError', 'named', 'Prediction', 'known_keys',
-           'atomic_path', 'atomic_dir', 'json_text', 'write_json', 'read_json', 'file_sha256', 'read_bundle',
-           'seed_everything', 'need', 'say', 'progress', 'in_threads']
+           'atomic_path', 'atomic_dir', 'json_text', 'write_json', 'write_csv', 'read_json', 'file_sha256',
+           'read_bundle', 'seed_everything', 'need', 'say', 'progress', 'in_threads']
 
 # %% ../nbs/00_core.ipynb #a51c076c
 import contextlib, hashlib, importlib, json, os, random, shutil, sys, tempfile
@@ -126,7 +126,7 @@ def atomic_dir(
         shutil.rmtree(old, ignore_errors=True)
     finally: shutil.rmtree(tmp, ignore_errors=True)
 
-# %% ../nbs/00_core.ipynb #099e796a
+# %% ../nbs/00_core.ipynb #7c0d4093
 def json_text(
     obj, # Anything `json` can write; NaN and infinity become null, numpy numbers become numbers
     indent: int | None = 2 # Spaces a level; None: one line
@@ -140,6 +140,14 @@ def write_json(
 ) -> Path: # `path`
     "Write `obj` as JSON, whole or not at all"
     with atomic_path(path) as tmp: tmp.write_text(json_text(obj) + '\n', encoding='utf8')
+    return Path(path)
+
+def write_csv(
+    path: str | Path, # The file to write
+    table # A DataFrame; its index is left out
+) -> Path: # `path`
+    "Write `table` as CSV, whole or not at all"
+    with atomic_path(path) as tmp: table.to_csv(tmp, index=False)
     return Path(path)
 
 def read_json(

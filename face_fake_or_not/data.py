@@ -177,16 +177,22 @@ class BalancedDL(TfmdDL):
         super().show_batch(b, max_n, ctxs, **kwargs)
         for ax, i in zip(ctxs, idxs): ax.set_title(f'{rows.label.iloc[i]}, {rows.domain.iloc[i]}', fontsize=9)
 
-# %% ../nbs/07_data.ipynb #217e5dfd
+# %% ../nbs/07_data.ipynb #cd64d2fd
 @patch
 def do_item(self: BalancedDL, s):
     "Item `s` ready for its batch; where `lenient`, another of its label when it cannot be read"
     if self.failed is None: return TfmdDL.do_item(self, s)
-    for i in _in_turn(self.dataset.items['label'].to_numpy(), s or 0):
+    for i in self._candidates(s or 0):
         if self.failed[i]: continue
         try: return TfmdDL.do_item(self, i)
         except ImageError as e: self._mark(i, e)
     raise ItemsError(f'no {self.dataset.items["label"].iloc[s or 0]} image can be read any more')
+
+@patch
+def _candidates(self: BalancedDL, i):
+    "`i`, and the others of its label; these are searched only where `i` has failed"
+    yield i
+    yield from _in_turn(self.dataset.items['label'].to_numpy(), i)[1:]
 
 @patch
 def _mark(self: BalancedDL, i, why):

@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/evaluate.html.md"""
 __all__ = ['figures', 'by_class', 'domain_rows', 'pair_rows', 'results_table', 'mean_pair_auc', 'Evaluation', 'evaluate',
            'plot_roc', 'plot_confusion', 'plot_history', 'plot_mistakes', 'plot_domains', 'figure', 'mistakes_figure']
 
-# %% ../nbs/11_evaluate.ipynb #8c299597
+# %% ../nbs/11_evaluate.ipynb #223f7075
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import pandas as pd
 from fastcore.basics import patch
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score, roc_curve
 
-from .core import FAKE, REAL, ItemsError, atomic_path, write_json
+from .core import FAKE, REAL, ItemsError, atomic_path, write_csv, write_json
 from .image import open_image, to_rgb
 from .intervals import interval, rate, resample_counts, weighted_auc
 from .items import pair_items, read_pairs
@@ -209,7 +209,7 @@ def mistakes_figure(
     plot_mistakes(ev, axs.ravel())
     return fig
 
-# %% ../nbs/11_evaluate.ipynb #e230ef77
+# %% ../nbs/11_evaluate.ipynb #80d4ebcf
 @patch
 def show(self: Evaluation):
     "Tables, picture and the most confident mistakes, in a notebook"
@@ -227,7 +227,7 @@ def save(self: Evaluation,
     "Write evaluation.json, table.csv, scores.csv and plots"
     folder = Path(folder)
     for name, d in (('table', self.table), ('scores', self.scores)):
-        with atomic_path(folder/f'{name}.csv') as tmp: d.to_csv(tmp, index=False)
+        write_csv(folder/f'{name}.csv', d)
     _save_figure(figure(self), folder/'evaluation.png')
     if thumbnails and len(self.mistakes(12)): _save_figure(mistakes_figure(self), folder/'mistakes.png')
     return write_json(folder/'evaluation.json', self.to_dict())

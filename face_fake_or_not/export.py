@@ -231,7 +231,7 @@ def export_bundle(
         write_json(tmp/'detector.json', info | dict(sha256={f.name: file_sha256(f) for f in sorted(tmp.iterdir())}))
     return Path(path)
 
-# %% ../nbs/15_export.ipynb #c25adee0
+# %% ../nbs/15_export.ipynb #24470d1b
 _REMOTE = {'pretrained', 'checkpoint_path', 'pretrained_cfg', 'pretrained_cfg_overlay', 'weights'}   # settings with which timm or torchvision would fetch a file
 
 def rebuild_learner(
@@ -244,6 +244,7 @@ def rebuild_learner(
     body = create_body(meta['arch'], **meta['kwargs'])
     model = FaceModel(body, create_face_head(body.num_features, meta['head'], len(dls.vocab), meta['drop']))
     model.flip = meta.get('flip', False)
+    model = model.to(memory_format=torch.channels_last)                 # as `face_learner` lays it out: another layout rounds otherwise
     set_normalize(dls, meta['mean'], meta['std'])
     learn = Learner(dls, model, loss_func=CrossEntropyLossFlat(), splitter=face_splitter, metrics=[accuracy, RocAucBinary()], path=Path(path))
     learn.meta = {k: meta[k] for k in META}

@@ -8,11 +8,12 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/prefix.html.md"""
 __all__ = ['Outline', 'outline', 'Cut', 'cut_at', 'frozen_part', 'Cache', 'room_for', 'Kept', 'CachedDL', 'cached_dl',
            'own_chance', 'PrefixCache', 'why_not']
 
-# %% ../nbs/09a_prefix.ipynb #3865d146
+# %% ../nbs/09a_prefix.ipynb #e83e606b
 import math, os, shutil, time
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from fastai.torch_core import distrib_barrier, get_model, get_random_states, num
 from fastcore.basics import chunked, patch
 from torch import fx
 
+from .augment import inner_dl
 from .core import RunError, seed_everything
 from .data import BalancedDL
 from .learner import FaceModel, face_splitter
@@ -205,7 +207,7 @@ def cached_dl(
     new.rng = deepcopy(dl.rng)
     return new
 
-# %% ../nbs/09a_prefix.ipynb #c226d702
+# %% ../nbs/09a_prefix.ipynb #e58e8a00
 @contextmanager
 def own_chance(
     seed: int # Of the block
@@ -215,18 +217,13 @@ def own_chance(
     try: yield seed_everything(seed)
     finally: set_random_states(**states)
 
-class _Fixed:
-    "`get_idxs` of a DataLoader that goes through given items"
-    def __init__(self, idxs): self.idxs = list(idxs)
-    def __call__(self): return self.idxs
-
 def _passes(dl, views, seed):
     "Batches of all images, `views` times: their positions, the view, images and labels; with several processes a share for each"
     lenient = {} if getattr(dl, 'failed', None) is None else dict(lenient=True)         # an image that cannot be read is replaced here as in training
     for view in range(views):
         with own_chance(seed + view):
             idxs = range(rank_distrib(), len(dl.dataset), max(1, num_distrib()))
-            walk = dl.new(shuffle=False, drop_last=False, get_idxs=_Fixed(idxs), **lenient)
+            walk = dl.new(shuffle=False, drop_last=False, get_idxs=partial(list, idxs), **lenient)
             for b, at in zip(walk, chunked(idxs, dl.bs)): yield at, view, b[0], b[-1]        # in this order, so that `walk` comes to its end and says what it could not read
 
 def _same_everywhere(value):
@@ -268,7 +265,7 @@ def _precision(learn, device):
     mp = next((cb for cb in learn.cbs if isinstance(cb, MixedPrecision)), None)
     return nullcontext() if mp is None else torch.autocast(device.type, torch.bfloat16 if mp.amp_mode == AMPMode.BF16 else torch.float16)
 
-# %% ../nbs/09a_prefix.ipynb #22996b90
+# %% ../nbs/09a_prefix.ipynb #e6b245c3
 class PrefixCache:
     "The frozen part's answers for the phases of a training"
     def __init__(self,
@@ -304,9 +301,9 @@ class PrefixCache:
 
     def clear(self):
         "Forget everything, on disk too, in all processes together"
-        if num_distrib() > 1: distrib_barrier()
+        distrib_barrier()
         self.remove()
-        if num_distrib() > 1: distrib_barrier()
+        distrib_barrier()
 
     def remove(self):
         "Forget everything, on disk too, without waiting for other processes"
@@ -332,7 +329,7 @@ def feeding(self: PrefixCache,
         for dl, cached in zip(dls.loaders, learn.dls.loaders): dl.rng = cached.rng        # chance goes on where it is
         learn.dls = dls
 
-# %% ../nbs/09a_prefix.ipynb #44771a37
+# %% ../nbs/09a_prefix.ipynb #804c0399
 def why_not(
     learn: Learner, # About to train
     k: int, # The first group that trains
@@ -342,7 +339,7 @@ def why_not(
     cbs = [*learn.cbs, *cbs]
     if k < 1: return 'nothing is frozen'
     if not isinstance(get_model(learn.model), FaceModel): return 'the network is no FaceModel'
-    if not all(isinstance(getattr(dl, 'dl', dl), BalancedDL) for dl in learn.dls.loaders): return 'the DataLoaders are not those of face_dataloaders'
+    if not all(isinstance(inner_dl(dl), BalancedDL) for dl in learn.dls.loaders): return 'the DataLoaders are not those of face_dataloaders'
     if get_model(learn.model).flip: return 'logits are averaged with those of the mirror image'
     if any(isinstance(cb, MixHandler) for cb in cbs): return 'MixUp blends images before the frozen part'
     if looks := [type(cb).__name__ for cb in cbs if type(cb).__module__ in ('fastai.callback.tensorboard', 'fastai.callback.wandb')]: return f'{looks[0]} shows images'

@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/recipes.html.md"""
 __all__ = ['WRITTEN', 'QUICK', 'loader_settings', 'recipe_learner', 'Run', 'judged_split', 'finish_run', 'export_run',
            'run_recipe', 'embedded_weights', 'quickstart']
 
-# %% ../nbs/18_recipes.ipynb #26ec5389
+# %% ../nbs/18_recipes.ipynb #84b0742d
 import shutil, sys, tempfile, warnings
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -22,8 +22,8 @@ from fastai.losses import LabelSmoothingCrossEntropy
 from fastcore.foundation import L
 from fastcore.imports import IN_NOTEBOOK
 
-from .calibrate import calibrate, youden_table
-from .core import RunError, atomic_path, json_text, read_json, say, seed_everything, write_json
+from .calibrate import calibrated_scores, youden_table
+from .core import RunError, atomic_path, json_text, read_json, say, seed_everything, write_csv, write_json
 from .detector import EMBEDDED
 from .duplicates import group_duplicates
 from .evaluate import Evaluation, evaluate
@@ -99,7 +99,7 @@ def _note(out, **known):
     file = Path(out)/'run.json'
     write_json(file, {**(read_json(file) if file.is_file() else dict(meta=None, notes={}, best=None)), **known})
 
-# %% ../nbs/18_recipes.ipynb #82260c68
+# %% ../nbs/18_recipes.ipynb #dc24b797
 @dataclass
 class Run:
     "What a training left behind"
@@ -125,8 +125,8 @@ def finish_run(
     learn.model.flip = recipe.flip
     say('calibrating on the validation split')
     valid, split, out = items[items.split == 'valid'], judged_split(items), Path(learn.path)
-    rule = calibrate(learn, valid, recipe.fpr, recipe.fnr)
-    with atomic_path(out/'thresholds.csv') as tmp: youden_table(valid.label, learn.scores(valid), valid.domain, pairs).to_csv(tmp, index=False)
+    rule, scores = calibrated_scores(learn, valid, recipe.fpr, recipe.fnr)
+    write_csv(out/'thresholds.csv', youden_table(valid.label, scores, valid.domain, pairs))
     if split != 'test': warnings.warn('no test split with both classes: the figures are of the validation split, which also chose the epoch and the thresholds')
     say(f'evaluating on the {split} split')
     ev = evaluate(learn, items[items.split == split], pairs, rule.balanced, name=recipe.name)
@@ -141,7 +141,7 @@ def _copy(src, dst):
     "Copy a file, whole or not at all"
     with atomic_path(dst) as tmp: shutil.copyfile(src, tmp)
 
-# %% ../nbs/18_recipes.ipynb #a92e86c1
+# %% ../nbs/18_recipes.ipynb #e1489874
 def export_run(
     path: str | Path, # A run folder
     num_workers: int | None = None # Processes that load images
@@ -150,18 +150,21 @@ def export_run(
     path = Path(path)
     for name in ('recipe.json', 'run.json', 'items.csv', 'models/best.pth'):
         if not (path/name).is_file(): raise RunError(f'{path}: no {name}, so no training was finished here')
-    recipe, run, items = get_recipe(path/'recipe.json'), read_json(path/'run.json'), face_items(csv=path/'items.csv')
+    (recipe, items, pairs), run = _written_down(path), read_json(path/'run.json')
     if not run.get('best'): raise RunError(f'{path}: the training did not reach its end; train again')
     dls = face_dataloaders(items, spec=recipe.final_spec, bs=recipe.bs, num_workers=num_workers)
     learn = rebuild_learner(run['meta'], dls, path)
     learn.model.load_state_dict(torch.load(path/'models'/'best.pth', weights_only=True))
-    learn.model.to(memory_format=torch.channels_last)                   # as in training: another layout rounds otherwise
     learn.best = run['best']
     if (path/'history.csv').is_file(): learn.history = pd.read_csv(path/'history.csv')
-    pairs = pd.read_csv(path/'pairs.csv') if (path/'pairs.csv').is_file() else None
     return finish_run(learn, items, recipe, pairs, run['notes'])
 
-# %% ../nbs/18_recipes.ipynb #f4c2a65a
+def _written_down(path, check=True):
+    "Recipe, manifest and pairs of a run folder"
+    pairs = path/'pairs.csv'
+    return get_recipe(path/'recipe.json'), face_items(csv=path/'items.csv', check=check), pd.read_csv(pairs) if pairs.is_file() else None
+
+# %% ../nbs/18_recipes.ipynb #337f6eaa
 def run_recipe(
     recipe: str | Path | Recipe | None, # A name, a JSON file or a recipe; None with `resume`: that of the run
     items: pd.DataFrame, # The manifest
@@ -181,19 +184,18 @@ def run_recipe(
     if is_first(): out = _start(out, overwrite, items, resume)
     known = read_json(Path(out)/'run.json') if resume and (Path(out)/'run.json').is_file() else {}
     begun = known.get('begun') or dict(weights=weights and str(weights), pretrained=pretrained, recipe=get_recipe('native' if recipe is None else recipe).to_dict())
-    recipe, items, pairs = _resumed(Path(out), recipe, items, pairs) if known.get('meta') else (Recipe.from_dict(begun['recipe']) if recipe is None else get_recipe(recipe), items, pairs)
+    recipe, items, pairs = _resumed(Path(out), recipe) if known.get('meta') else (Recipe.from_dict(begun['recipe']) if recipe is None else get_recipe(recipe), items, pairs)
     if known.get('best'): return _judged_again(Path(out), num_workers) if leave_group() else None      # nothing is left to train
     _note(out, notes=notes or known.get('notes') or {}, begun=begun)
     if (items.split == '').any(): items = group_duplicates(items)        # copies stay on one side
     items = split_items(items, **recipe.split or {})
     return _train(recipe, items, Path(out), pairs, begun['weights'], begun['pretrained'], num_workers, resume, cbs)
 
-def _resumed(out, recipe, items, pairs):
+def _resumed(out, recipe):
     "The recipe, manifest and pairs of a run that began; an error where another recipe is asked for"
-    old = get_recipe(out/'recipe.json')
+    old, items, pairs = _written_down(out, check=False)
     if recipe is not None and (k := _unlike(old, get_recipe(recipe))): raise RunError(f'{out} was begun with another recipe: {k}; leave the recipe out to go on with that one')
-    pairs = pd.read_csv(out/'pairs.csv') if (out/'pairs.csv').is_file() else None
-    return old, face_items(csv=out/'items.csv', check=False), pairs
+    return old, items, pairs
 
 def _unlike(a, b):
     "The first setting in which two recipes differ, but for what a run fills in itself"
@@ -202,7 +204,7 @@ def _unlike(a, b):
     k = next((k for k in a if json_text(a[k]) != json_text(b[k])), None)
     return k and (f'{k} was {a[k]}, is now {b[k]}' if len(f'{a[k]}{b[k]}') < 100 else f'its {k} differ')
 
-# %% ../nbs/18_recipes.ipynb #f852baec
+# %% ../nbs/18_recipes.ipynb #083d5389
 def _train(recipe, items, out, pairs, weights, pretrained, num_workers, resume, cbs=None):
     "A run in the folder `out`"
     pairs = read_pairs(pairs, items)
@@ -230,8 +232,7 @@ def _judged_again(out, num_workers):
 def _write_down(out, recipe, items, pairs):
     "What a resumed run must know"
     save_items(items, out/'items.csv')
-    if pairs is not None:
-        with atomic_path(out/'pairs.csv') as tmp: pairs.to_csv(tmp, index=False)
+    if pairs is not None: write_csv(out/'pairs.csv', pairs)
     write_json(out/'recipe.json', recipe.to_dict())
 
 def _fit(recipe, learn, items, pairs, num_workers, resume, cbs):

@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/schedule.html.md"""
 __all__ = ['SCHEDULERS', 'SEED_002', 'Phase', 'first_trained', 'freeze_for', 'phase_cbs', 'fit_phase', 'refusal', 'shared_ahead',
            'Training', 'Step']
 
-# %% ../nbs/10_schedule.ipynb #33a96f5f
+# %% ../nbs/10_schedule.ipynb #ee0afad8
 import warnings
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from fastai.callback.mixup import MixUp
 from fastai.callback.schedule import ParamScheduler, SchedCos, SchedLin, combine_scheds
 from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau, TerminateOnNaNCallback
 from fastai.learner import Learner
-from fastai.torch_core import get_model, num_distrib
+from fastai.torch_core import get_model
 from fastcore.basics import patch
 from fastcore.foundation import L
 
@@ -28,6 +28,7 @@ from .callbacks import EMA, BestModel, FrozenEval, RunLog, StrongFrom, WarmUp, s
 from .checkpoint import SPAN, Checkpoint, from_epoch, own_chance_of, set_chance, set_state
 from .core import RunError
 from .prefix import Cache, PrefixCache, own_chance, why_not
+from .processes import world
 
 # %% ../nbs/10_schedule.ipynb #bdeecda8
 SCHEDULERS = ('one_cycle', 'cosine', 'flat', 'plateau')
@@ -80,19 +81,19 @@ def freeze_for(
     learn.create_opt()
     learn.freeze_to(first_trained(learn, phase.train))
 
-# %% ../nbs/10_schedule.ipynb #52825cea
+# %% ../nbs/10_schedule.ipynb #faaebe35
 def phase_cbs(
     phase: Phase, # What it asks for
     monitor: str = 'roc_auc_score' # The column that `patience` watches
 ) -> list: # Callbacks for one fit
     "The callbacks of one phase"
-    return [cb for on, cb in (
-        (not phase.train_bn, FrozenEval()),
-        (phase.sched in ('flat', 'plateau') and phase.warmup, WarmUp(phase.warmup)),
-        (phase.sched == 'plateau', ReduceLROnPlateau('valid_loss', patience=2)),
-        (phase.mixup, MixUp(phase.mixup or .4)),
-        (phase.patience, EarlyStoppingCallback(monitor, patience=phase.patience or 1)),
-        (phase.strong_from is not None, StrongFrom(phase.strong_from))) if on]
+    cbs = [] if phase.train_bn else [FrozenEval()]
+    if phase.sched in ('flat', 'plateau') and phase.warmup: cbs.append(WarmUp(phase.warmup))
+    if phase.sched == 'plateau': cbs.append(ReduceLROnPlateau('valid_loss', patience=2))
+    if phase.mixup: cbs.append(MixUp(phase.mixup))
+    if phase.patience: cbs.append(EarlyStoppingCallback(monitor, patience=phase.patience))
+    if phase.strong_from is not None: cbs.append(StrongFrom(phase.strong_from))
+    return cbs
 
 def _rates(phase, lr):
     "fastai spreads a slice geometrically over the groups"
@@ -101,7 +102,7 @@ def _rates(phase, lr):
 def _cosine(learn, phase, lr):
     "A line up, then a half wave down to zero"
     learn.opt.set_hyper('lr', _rates(phase, lr))
-    top, up = np.array([h['lr'] for h in learn.opt.hypers]), min(1, phase.warmup / phase.epochs)
+    top, up = np.array([h['lr'] for h in learn.opt.hypers]), phase.warmup / phase.epochs
     parts = [(up, SchedLin(top / 100, top)), (1 - up, SchedCos(top, 0 * top))]
     return ParamScheduler(dict(lr=combine_scheds(*zip(*[p for p in parts if p[0] > 0]))))
 
@@ -141,7 +142,7 @@ def shared_ahead(
         lowest = k if lowest is None else min(lowest, k)
     return ks
 
-# %% ../nbs/10_schedule.ipynb #4b7f2606
+# %% ../nbs/10_schedule.ipynb #bb285056
 class Training:
     "What spans the fits of one training"
     def __init__(self, learn, stages, monitor, ema, cbs, cache):
@@ -150,7 +151,7 @@ class Training:
         if not any(p.epochs for s in stages for p in s.phases): raise RunError('no phase has an epoch: there is nothing to train')
         if stages[0].enter is None and any(p.strong_from is not None for p in stages[0].phases): switchable(learn.dls)      # better known now than when the phase begins
         arch = getattr(learn, 'meta', {}).get('arch', type(get_model(learn.model)).__name__)
-        self.check = Checkpoint(about=dict(arch=arch, stages=[[s.name, s.about, [repr(p) for p in s.phases]] for s in stages], monitor=monitor, ema=ema))
+        self.check = Checkpoint(about=dict(arch=arch, stages=[s.about or repr(s.phases) for s in stages], monitor=monitor, ema=ema))
         self.cache, self.caching = None if cache is None else PrefixCache(cache, Path(learn.path)/'.frozen_prefix'), []
 
     @property
@@ -176,7 +177,7 @@ class Training:
             return str(e), 0
         return None, self.cache.seconds
 
-# %% ../nbs/10_schedule.ipynb #c1b41abf
+# %% ../nbs/10_schedule.ipynb #316cf02b
 @patch
 def phase(self: Training, phase: Phase, later, epoch=0, lr=None):
     "One phase, from `epoch` on; True where the network came out of it whole"
@@ -200,7 +201,7 @@ def _found(learn):
 @patch
 def run(self: Training, resume: bool = False) -> pd.DataFrame:
     "All stages, from where a killed run stood with `resume`"
-    if num_distrib() > 1 and any(p.lr is None for s in self.stages for p in s.phases): raise RunError('a search for the learning rate needs one process: give lr')
+    if world() > 1 and any(p.lr is None for s in self.stages for p in s.phases): raise RunError('a search for the learning rate needs one process: give lr')
     at, train_bn = (self._resumed() if resume else self.check.forget(self.learn)) or dict(stage=0, phase=0, epoch=0), self.learn.train_bn
     try:
         for i, stage in list(enumerate(self.stages))[at['stage']:]: self._stage(i, stage, at if i == at['stage'] else dict(phase=0, epoch=0))
@@ -211,7 +212,7 @@ def run(self: Training, resume: bool = False) -> pd.DataFrame:
     self.learn.history, self.learn.caching = self.log.history, self.caching
     return self.log.history
 
-# %% ../nbs/10_schedule.ipynb #7351520b
+# %% ../nbs/10_schedule.ipynb #72af75ad
 @patch
 def _stage(self: Training, i, stage, begin):
     "One stage, from a phase and an epoch on; it ends on its best epoch"
@@ -248,21 +249,21 @@ def _resumed(self: Training):
     "Where a killed run goes on; None where it had not come to the end of an epoch"
     at = self.check.read(self.learn)
     if at is None: return None
+    self.caching, self.best.fname = at['caching'] if at.get('done') else at['caching'][:-1], self._best_name(at['stage'])     # a phase that goes on notes itself again
     at = dict(at, phase=at['phase'] + 1, epoch=0, lr=None) if at.get('done') else at
-    self.caching, self.best.fname = at.get('caching', [])[:at['phase']] if len(self.stages) == 1 else at.get('caching', []), self._best_name(at['stage'])
     for cb in self.span: set_state(cb, self.check.found['cbs'].get(type(cb).__name__) if isinstance(cb, SPAN) else None, self.learn)
     if not any(p.epochs for p in self.stages[at['stage']].phases[at['phase']:]):               # no fit is left here that could put it back
         set_chance(self.learn, own_chance_of(self.check.found) | dict(loaders=[]))
         self.check.found = None
     return at
 
-# %% ../nbs/10_schedule.ipynb #8d99ba63
+# %% ../nbs/10_schedule.ipynb #3e12a050
 @dataclass
 class Step:
     "A stage as `Training` sees it"
     name: str                  # Shown in the history
     phases: tuple[Phase, ...]  # Run in order
-    about: str = ''            # What else a run must share to go on from its checkpoint
+    about: str = ''            # What a run must share to go on from its checkpoint; empty: the phases
     enter: object = None       # Called with the learner, and whether the stage is new, before its first phase: it sets the data
 
 @patch

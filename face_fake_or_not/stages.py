@@ -7,9 +7,9 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/stages.html.md"""
 # %% auto #0
 __all__ = ['Stage', 'stage_loaders', 'stage_items', 'hardest_items', 'fit_to_size']
 
-# %% ../nbs/10a_stages.ipynb #80ec54bd
+# %% ../nbs/10a_stages.ipynb #04fcd600
 import ast
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +105,7 @@ def _chosen(learn, items, hardest, file, fresh):
     with atomic_path(file) as tmp: mine.loc[mine.split == 'train', ['path', 'label', 'domain']].rename_axis('row').to_csv(tmp)
     return mine
 
-# %% ../nbs/10a_stages.ipynb #3c2af4f9
+# %% ../nbs/10a_stages.ipynb #caf71229
 def fit_to_size(
     learn: Learner, # From `face_learner`
     size: int # Side of the input, pixels
@@ -145,5 +145,5 @@ def fit_stages(self: Learner,
     if world() > 1 and any(s.hardest for s in stages): raise RunError('hard examples are searched by one process: train the stages before in several, this one in one')
     for s in stages: stage_items(s, items)                              # a query that finds nothing is better known now
     spec = spec or spec_of(self.dls)
-    steps = [Step(s.name, s.phases, repr(replace(s, phases=s.phases[:1])), _entering(i, s, items, spec, kwargs)) for i, s in enumerate(stages)]
+    steps = [Step(s.name, s.phases, repr(s), _entering(i, s, items, spec, kwargs)) for i, s in enumerate(stages)]
     return Training(self, steps, monitor, ema, cbs, cache).run(resume)
