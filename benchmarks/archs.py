@@ -86,7 +86,7 @@ def row_learner(arch, items, path, size, epochs, bs, pretrained=True, precision=
 def judged(arch, items, **settings):
     "Train on the manifest's train split, choose a threshold on valid; figures of the test split, and seconds"
     from face_fake_or_not.calibrate import best_balanced
-    from face_fake_or_not.evaluate import figures
+    from face_fake_or_not.evaluate import set_figures
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as tmp:
         recipe, learn = row_learner(arch, items, tmp, **settings)
@@ -94,7 +94,7 @@ def judged(arch, items, **settings):
         parts = [items[items.split == s].reset_index(drop=True) for s in ('valid', 'test')]
         valid, test = [d.assign(score=learn.scores(d)) for d in parts]
     at = best_balanced(valid.label, valid.score)
-    found = {k: float(v) for k, v in figures(test, at).items() if k.startswith(('balanced', 'auc'))}
+    found = {k: float(v) for k, v in set_figures(test, at).items() if k.startswith(('balanced', 'auc'))}
     return dict(n=len(test), threshold=round(at, 4), **found, seconds=round(time.perf_counter() - start, 1))
 
 # --- Speed of the networks alone ---

@@ -7,7 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/all.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/21_all.ipynb #5e0fb5ae
+# %% ../nbs/21_all.ipynb #453ac9fd
 from .core import *
 from .law import *
 from .faces import *
@@ -24,7 +24,10 @@ from .sources import *
 from .facts import *
 from .harmonise import *
 from .audit import *
+
+# %% ../nbs/21_all.ipynb #43473fc8
 from .transforms import *
+from .tiers import CURVES, SLICES, TIERS, conditions, degrade
 from .augment import *
 from .blends import *
 from .data import *
@@ -35,8 +38,17 @@ from .checkpoint import *
 from .processes import *
 from .schedule import *
 from .stages import *
+from .metrics import METRICS, compare, metric_table, risk_coverage
 from .evaluate import *
+from .plots import *
+from .generalise import baselines, compare_left_out, cross_matrix, frozen_features, leave_one_out, learner_fit, plot_left_out, plot_matrix
+from .robustness import Robustness, plot_curves, plot_slices, plot_tiers, robustness, sample_items
+from .thresholds import RULES, calibrate_on, conformal_cut, conformal_rule, fit_gate, plot_risk_coverage, plot_rule, rule_by, unseen_sources, with_rule, worst_tier_rule, youden_rule
 from .calibrate import *
+from .rounds import NAIVE, RoundPlan, Rounds, plot_rounds, read_rounds
+from .explain import Explanation, deletion_insertion, explain_photo, map_test, occlusion_map, overlay, plot_map_test
+from .cam import cam_maps, plot_randomisation, randomisation_test
+from .report import readable, write_report
 from .export import *
 from .detector import *
 from .recipe import *

@@ -9,7 +9,7 @@ __all__ = ['FEATURES', 'ENVELOPE', 'WARN_AUC', 'FAIL_AUC', 'ADVICE', 'COLOURS', 
            'held_out_scores', 'shortcut_row', 'pixel_facts', 'harmonised_facts', 'level_of', 'shortcut_table',
            'balance_findings', 'Audit', 'shortcut_finding', 'audit', 'audit_figure']
 
-# %% ../nbs/05_audit.ipynb #73973ed0
+# %% ../nbs/05_audit.ipynb #a1d4346b
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from .duplicates import find_duplicates, group_duplicates, leaks
 from .facts import facts_table, file_facts, shorts
 from .harmonise import fit_law, harmonised_file
 from .frames import add_faces, face_box
-from .image import Spec, native_short, open_image, to_rgb
+from .image import Spec, native_short, open_image, sharpness, to_rgb
 from .intervals import group_codes, interval, resample_counts, weighted_auc
 from .law import Law
 
@@ -110,7 +110,7 @@ def _shuffled(fake, groups, rng):
     first = np.unique(codes, return_index=True)[1]
     return rng.permutation(fake[first])[codes] if (fake[first][codes] == fake).all() else rng.permutation(fake)
 
-# %% ../nbs/05_audit.ipynb #8bfb8796
+# %% ../nbs/05_audit.ipynb #49b0876c
 ENVELOPE = {'blockiness': ['blockiness'], 'sharpness': ['sharpness'], 'border': ['border'], 'colour': ['red', 'green', 'blue', 'saturation'], 'bytes per pixel': ['bytes_per_pixel']}
 
 def pixel_facts(
@@ -120,11 +120,10 @@ def pixel_facts(
     a = np.asarray(im, np.float32)
     y = a @ np.float32([.299, .587, .114])
     dx, dy = np.abs(np.diff(y, axis=1)), np.abs(np.diff(y, axis=0))
-    fine = np.abs(4*y[1:-1, 1:-1] - y[:-2, 1:-1] - y[2:, 1:-1] - y[1:-1, :-2] - y[1:-1, 2:]).mean()
     k = max(2, len(y) // 16)
     rim = (dx[:k].mean() + dx[-k:].mean() + dy[:, :k].mean() + dy[:, -k:].mean()) / 4
     mid = dx[k:-k, k:-k].mean() + dy[k:-k, k:-k].mean()
-    return dict(blockiness=_steps(dx.mean(0)) + _steps(dy.mean(1)), sharpness=float(fine / (dx.mean() + dy.mean() + 1e-3)), border=float(2 * rim / (mid + 1e-3)),
+    return dict(blockiness=_steps(dx.mean(0)) + _steps(dy.mean(1)), sharpness=sharpness(im), border=float(2 * rim / (mid + 1e-3)),
                 **{c: float(v) for c, v in zip(('red', 'green', 'blue'), a.mean((0, 1)))}, saturation=float((a.max(2) - a.min(2)).mean()))
 
 def _steps(d):

@@ -1,4 +1,4 @@
-"""`face-fake-or-not`: predict, app, train, evaluate, export, quickstart
+"""`face-fake-or-not`: predict, app, get, audit, train, evaluate, leave-one-out, calibrate, explain, rounds, export, quickstart
 
 Docs: https://face-fake-or-not.github.io/face_fake_or_not/cli.html.md"""
 
@@ -6,7 +6,8 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/cli.html.md"""
 
 # %% auto #0
 __all__ = ['app', 'DetectorOpt', 'TrustOpt', 'ShaOpt', 'PairsOpt', 'main', 'expand', 'line', 'write_csv', 'predict', 'get',
-           'audit', 'harmonise', 'results_text', 'train', 'evaluate', 'export', 'quickstart', 'serve']
+           'audit', 'harmonise', 'results_text', 'tiers_text', 'train', 'evaluate', 'export', 'quickstart', 'calibrate',
+           'explain', 'leave_one_out', 'rounds', 'serve']
 
 # %% ../nbs/20_cli.ipynb #4b3ed9b6
 import contextlib, csv, glob, json, os, sys, warnings
@@ -210,16 +211,23 @@ def harmonise(
     law = done.attrs['law']
     print(f'{dest}: {len(done)} images, short side {law["short"][0]}-{law["short"][1]} px, JPEG quality {law["quality"][0]}-{law["quality"][1]}{", grey" if law["grey"] else ""}')
 
-# %% ../nbs/20_cli.ipynb #df26aae0
+# %% ../nbs/20_cli.ipynb #1b93acce
 def results_text(
     table # `Evaluation.table`
 ) -> str: # Aligned columns
     "The table of an evaluation for a terminal"
-    import pandas as pd
-    span = lambda r, c, f: '' if pd.isna(r[c]) else f'{r[c]:{f}} ({r[c + "_lo"]:{f}}-{r[c + "_hi"]:{f}})'
-    rows = [dict(kind=r['kind'], name=r['name'], fakes=r['n_fake'], reals=r['n_real'], AUC=span(r, 'auc', '.3f'), balanced=span(r, 'balanced', '.3f'),
-                 called_fake=span({**r, 'called_fake_lo': r['called_lo'], 'called_fake_hi': r['called_hi']}, 'called_fake', '.3f')) for r in table.to_dict('records')]
-    return pd.DataFrame(rows).to_string(index=False)
+    from face_fake_or_not.report import readable
+    t = table.rename(columns=dict(n_fake='fakes', n_real='reals', called_lo='called_fake_lo', called_hi='called_fake_hi'))
+    shown = ['auc', 'balanced', 'called_fake']
+    return readable(t[['kind', 'name', 'fakes', 'reals', *(c + e for c in shown for e in ('', '_lo', '_hi'))]]).to_string(index=False)
+
+def tiers_text(
+    table # `Robustness.table`
+) -> str: # Aligned columns
+    "The table of degraded photos for a terminal"
+    from face_fake_or_not.report import readable
+    shown = ['auc', 'balanced', 'fpr', 'flip']
+    return readable(table[['condition', 'level', 'n', *(c + e for c in shown for e in ('', '_lo', '_hi'))]]).to_string(index=False)
 
 def _print_evaluation(ev):
     "What an evaluation found, on standard output"
@@ -270,26 +278,33 @@ def train(
         run = run_recipe(r, face_items(folder), out, _pairs(folder, pairs), weights, pretrained, overwrite, workers, dict(data_licences=licences) if licences else None, resume, processes)
     if run is not None: _report(run)                                     # of several processes the first one reports
 
-# %% ../nbs/20_cli.ipynb #91615d71
+# %% ../nbs/20_cli.ipynb #515b2f19
 @app.command()
 def evaluate(
     folder: Annotated[Path, typer.Argument(metavar='DIR', help='Real and fake faces, or a run folder of train, which is judged by its own detector.')],
     out: Annotated[Optional[Path], typer.Option(help='Folder for evaluation.json, tables and plots; or a .json file.')] = None,
     split: Annotated[str, typer.Option(help="The split to judge on, or 'all'; without splits everything is judged.")] = 'test',
     pairs: PairsOpt = None,
+    tiers: Annotated[bool, typer.Option('--tiers', help='Judge the photos again as readers get them: smaller and saved again.')] = False,
+    scores: Annotated[Optional[Path], typer.Option(help='Judge this table of scores (CSV or Parquet with path and score, as predict --csv writes it) instead of asking a detector.')] = None,
+    against: Annotated[Optional[str], typer.Option(help='A second detector: is the first better on the same photos, worse, or is it a tie?')] = None,
     detector: DetectorOpt = None, trust: TrustOpt = False, sha256: ShaOpt = None
 ):
     "Say what a detector is worth on a folder of real and fake faces, per domain."
-    from face_fake_or_not.evaluate import evaluate as judge_items
     own = (folder/'bundle'/'detector.json').is_file()
     if own and not detector: detector = str(folder/'bundle')          # a run folder is judged by its own detector
-    say(f'judging {detector or "the embedded detector"}')
-    d = _detector(detector, trust, sha256)
-    with _quiet_stdout(): ev = judge_items(d, _of_split(folder, split), _pairs(folder, pairs), d.rule.balanced, name=detector or 'embedded detector')
-    if out: ev.save(out) if out.suffix != '.json' else _write_figures(ev, out)
+    if scores and (tiers or against): raise typer.BadParameter('--tiers and --against ask a detector: leave --scores out')
+    d = None if scores else _detector(detector, trust, sha256)
+    name = str(scores or detector or 'the embedded detector')
+    say(f'judging {name}')
+    items, pairs = _of_split(folder, split), _pairs(folder, pairs)
+    with _quiet_stdout(): ev, rob = _judged(scores or d, items, pairs, name, tiers)
+    if out: _write_judged(ev, rob, out)
     _print_evaluation(ev)
+    if rob is not None: print(f'\nas readers get them, n = {rob.scores.path.nunique()}\n{tiers_text(rob.table)}')
+    if against: _print_comparison(ev, _judged(_detector(against, trust, None), items, pairs, against, False)[0])
 
-# %% ../nbs/20_cli.ipynb #9c6ae63a
+# %% ../nbs/20_cli.ipynb #461c72dd
 def _of_split(folder, split):
     "The items to judge"
     from face_fake_or_not.items import face_items
@@ -300,11 +315,32 @@ def _of_split(folder, split):
     if split not in set(items.split): raise FaceFakeError(f'{folder}: no split {split!r}, there are {", ".join(sorted(set(items.split)))}')
     return items[items.split == split]
 
-def _write_figures(ev, out):
-    "The figures alone, as one JSON file"
-    from face_fake_or_not.core import write_json
-    return write_json(out, ev.to_dict())
+def _judged(model, items, pairs, name, tiers):
+    "An evaluation and, where it is asked for, the same photos as readers get them"
+    from face_fake_or_not.evaluate import evaluate
+    from face_fake_or_not.robustness import robustness
+    return evaluate(model, items, pairs, name=name), robustness(model, items, name=name) if tiers else None
 
+def _write_judged(ev, rob, out):
+    "Tables, plots and a report in a folder; or the figures alone, as one JSON file"
+    from face_fake_or_not.core import write_json
+    from face_fake_or_not.report import write_report
+    if out.suffix == '.json': return write_json(out, ev.to_dict() | (dict(robustness=rob.to_dict()) if rob else {}))
+    ev.save(out)
+    if rob: rob.save(out)
+    write_report(ev, out/'report.html', rob)
+
+def _print_comparison(a, b):
+    "Two evaluations of the same photos"
+    from face_fake_or_not.metrics import compare
+    from face_fake_or_not.report import readable
+    names = dict(a=a.name, b=b.name)
+    t = compare(a, b)
+    t['better'] = t.better.map(names).fillna(t.better)
+    print(f'\nagainst {b.name}, on the same photos')
+    print(readable(t.rename(columns=names)).to_string(index=False))
+
+# %% ../nbs/20_cli.ipynb #150db6ff
 @app.command()
 def export(
     run: Annotated[Path, typer.Argument(metavar='RUN', help='A run folder of train.')]
@@ -330,7 +366,76 @@ def quickstart(
     print('\nThese faces are drawn: the figures say that the installation works, and nothing about real photos.\n'
           'Next, with your own folder of real/ and fake/ photos:\n  face-fake-or-not train DIR --out runs/mine\n  face-fake-or-not predict PHOTO --detector runs/mine/bundle')
 
-# %% ../nbs/20_cli.ipynb #9d42d435
+# %% ../nbs/20_cli.ipynb #afd87ee4
+@app.command()
+def calibrate(
+    photos: Annotated[Path, typer.Argument(metavar='PHOTOS', help='A folder of real photos of your own, about a hundred.')],
+    out: Annotated[Path, typer.Option(help='The bundle to make: the detector with thresholds for photos like these.')],
+    fpr: Annotated[float, typer.Option(help='Share of such photos that may be called fake; 0.05 takes 19 photos, 0.01 takes 99.')] = 0.05,
+    lower: Annotated[bool, typer.Option('--lower', help='Also call fake below the old threshold, where your photos allow it.')] = False,
+    detector: DetectorOpt = None
+):
+    "Choose thresholds for your own camera from real photos alone."
+    from face_fake_or_not.thresholds import calibrate_on, with_rule
+    d = _detector(detector, False, None)
+    new = calibrate_on(d, photos, fpr, lower)
+    made = with_rule(d.path, new.rule, out)
+    print(f'{made}: fake from {new.rule.fake_above:.3f} (was {d.rule.fake_above:.3f}), real up to {new.rule.real_below:.3f} (was {d.rule.real_below:.3f}); {new.rule.chosen_by}')
+
+@app.command()
+def explain(
+    photo: Annotated[str, typer.Argument(metavar='PHOTO', help='A photo.')],
+    out: Annotated[Path, typer.Option(help='The picture to write (PNG): the photo with what raised and what lowered its score.')],
+    detector: DetectorOpt = None
+):
+    "Show where in a photo the score comes from."
+    d = _detector(detector, False, None)
+    found = d.explain(photo)
+    with atomic_path(out) as tmp: found.overlay().save(tmp, format='PNG')
+    print(f'{out}: P(fake) {found.score:.3f}; vermilion raised it, blue lowered it')
+
+# %% ../nbs/20_cli.ipynb #c109027f
+@app.command('leave-one-out')
+def leave_one_out(
+    folder: Annotated[Path, typer.Argument(metavar='DIR', help='Real and fake faces of several domains.')],
+    weights: Annotated[Optional[str], typer.Option(help='A local weights file with its JSON, for a linear model on what a frozen network sees.')] = None,
+    arch: Annotated[Optional[str], typer.Option(help='A backbone whose weights are downloaded, instead; with neither, metadata alone are asked.')] = None,
+    size: Annotated[int, typer.Option(help='Side of the square the network sees, pixels.')] = 128,
+    min_images: Annotated[int, typer.Option(min=2, help='Domains with fewer images are left out together.')] = 80,
+    out: Annotated[Optional[Path], typer.Option(help='Folder for left_out.json and the tables; what the network sees is kept there.')] = None,
+    pairs: PairsOpt = None
+):
+    "Leave each generator and each source of reals out of training, and judge on it."
+    from face_fake_or_not.report import readable
+    with _quiet_stdout():
+        from face_fake_or_not.generalise import frozen_features, leave_one_out as judge
+        from face_fake_or_not.image import Spec
+        from face_fake_or_not.items import face_items
+        items = face_items(folder)
+        seen = frozen_features(items, weights, arch, spec=Spec(size), path=out and out/'features.npz') if weights or arch else None
+        left = judge(items, 'metadata' if seen is None else 'linear', features=seen, pairs=_pairs(folder, pairs), min_images=min_images)
+    if out: left.save(out)
+    print(f'{left.name}\n{readable(left.summary).to_string(index=False)}\n{readable(left.table).to_string(index=False)}')
+
+@app.command()
+def rounds(
+    run: Annotated[Path, typer.Argument(metavar='RUN', help='A run folder of train.')],
+    pool: Annotated[Path, typer.Argument(metavar='POOL', help='New real and fake faces.')],
+    n: Annotated[int, typer.Option('--rounds', min=1, help='How many rounds; with --resume a larger number adds some.')] = 2,
+    resume: Annotated[bool, typer.Option('--resume', help='Go on where it stopped.')] = False,
+    overwrite: Annotated[bool, typer.Option(help='Replace the rounds that are there.')] = False,
+    workers: Annotated[Optional[int], typer.Option(help='Processes that load images.')] = None
+):
+    "Train on the hard images of a pool, round by round, and refuse a round that does harm."
+    from face_fake_or_not.report import readable
+    with _quiet_stdout():
+        from face_fake_or_not.items import face_items
+        from face_fake_or_not.recipes import run_rounds
+        done, found = run_rounds(run, face_items(pool), n, resume=resume, overwrite=overwrite, num_workers=workers)
+    print(readable(found.table).to_string(index=False))
+    _report(done)
+
+# %% ../nbs/20_cli.ipynb #590955f0
 @app.command('app')
 def serve(
     detector: DetectorOpt = None, trust: TrustOpt = False, sha256: ShaOpt = None,

@@ -7,7 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/detector.html.md"""
 # %% auto #0
 __all__ = ['EMBEDDED', 'Judge', 'BaseDetector', 'Detector', 'FastaiDetector', 'load_detector']
 
-# %% ../nbs/17_detector.ipynb #ba73b1bd
+# %% ../nbs/17_detector.ipynb #f38f4108
 import hashlib, io, os, time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,13 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from .core import FAKE, VOCAB, BundleError, ImageError, ItemsError, Prediction, TrustError, label_of, need, read_bundle
-from .image import Spec, fit, image_facts, open_image, region_of, to_rgb
+from .explain import Explanation, explain_photo
+from .image import Spec, look
 from .verdict import Rule, judge, label_for
 
 # %% ../nbs/17_detector.ipynb #9d4853f3
 def _path_of(source): return str(source) if isinstance(source, (str, os.PathLike)) else None
 
-# %% ../nbs/17_detector.ipynb #5c7eef8e
+# %% ../nbs/17_detector.ipynb #bea0902f
 class Judge:
     "From sources to predictions: reads photos, asks `_probs` for P(fake), applies the rule"
     spec, rule = Spec(), Rule()
@@ -32,16 +33,16 @@ class Judge:
 
     def _prepare(self, source):
         "Pixels, facts and faces of one photo: the one way in"
-        im = open_image(source)
-        facts = image_facts(im)          # before `to_rgb`, which drops the quantisation tables
-        whole = to_rgb(im)
-        part, faces = region_of(whole, self.spec)
-        if self.spec.region == 'face': facts['face'] = faces[0].size if faces else 0
-        return self._pixels(whole, part, faces), facts, [dict(box=list(f.box), confidence=f.score, used=f is faces[0]) for f in faces]
+        seen = look(source, self.spec)
+        return self._pixels(seen), seen.facts, [dict(box=list(f.box), confidence=f.score, used=f is seen.faces[0]) for f in seen.faces]
 
-    def _pixels(self, whole, part, faces):
-        "What the network gets: here the part of the photo that the spec asks for"
-        return np.asarray(fit(part, self.spec))
+    def _pixels(self, seen):
+        "What the network gets: here what the spec makes of the photo"
+        return seen.pixels
+
+    def _square_probs(self, pixels):
+        "P(fake) of squares that are prepared already"
+        return self._probs(pixels)
 
     def _try(self, source):
         "What `_predictions` needs for one source; an error instead of an exception"
@@ -64,7 +65,7 @@ class Judge:
         verdict, reasons = judge(score, facts, self.rule)
         return Prediction(label_for(score, self.rule), score, verdict, reasons, faces, facts, _path_of(source), None, seconds)
 
-# %% ../nbs/17_detector.ipynb #e509b89d
+# %% ../nbs/17_detector.ipynb #38a71704
 class BaseDetector(Judge):
     "What every detector offers"
     def predict(self,
@@ -101,6 +102,13 @@ class BaseDetector(Judge):
         "P(fake) alone, as `evaluate` wants it"
         paths = items['path'].tolist() if hasattr(items, 'columns') else items
         return np.array([np.nan if p.score is None else p.score for p in self.iter_predict(paths)])
+
+    def explain(self,
+        source, # Path, bytes, PIL image or array
+        **kwargs # Settings of `occlusion_map`
+    ) -> Explanation: # Shown as a picture in a notebook
+        "Where in a photo the score comes from: what changes when a place is covered"
+        return explain_photo(self._square_probs, source, self.spec, **kwargs)
 
 # %% ../nbs/17_detector.ipynb #29e93484
 EMBEDDED = Path(__file__).parent/'embedded' if '__file__' in globals() else Path('../face_fake_or_not/embedded')
@@ -151,7 +159,7 @@ def _label_map(vocab, labels):
     if sorted(n or '' for n in named) != sorted(VOCAB): raise BundleError(f"labels {list(vocab)}: say which is which, for example labels={{'{vocab[0]}': 'fake', '{vocab[-1]}': 'real'}}")
     return named.index(FAKE)
 
-# %% ../nbs/17_detector.ipynb #3a547e32
+# %% ../nbs/17_detector.ipynb #9b2f0915
 class FastaiDetector(BaseDetector):
     "A fastai `export.pkl`, run by fastai"
     def __init__(self,
@@ -170,16 +178,21 @@ class FastaiDetector(BaseDetector):
         try: self.spec = spec_of(self.learn.dls)
         except ItemsError: pass                  # somebody else's learner: it sees the photo as it is
 
-    def _pixels(self, whole, part, faces):
+    def _pixels(self, seen):
         "The photo itself, with its face if one was looked for: the learner's own transforms do the rest"
         from fastai.vision.core import PILImage
-        im = PILImage(whole)
-        if self.spec.region == 'face': im.box = (*faces[0].box, faces[0].tilt) if faces else (float('nan'),) * 5
+        im = PILImage(seen.whole)
+        if self.spec.region == 'face': im.box = (*seen.faces[0].box, seen.faces[0].tilt) if seen.faces else (float('nan'),) * 5
         return im
 
     def _probs(self, images):
         dl = self.learn.dls.test_dl(images, num_workers=0, bs=len(images))
         with self.learn.no_bar(): return self.learn.get_preds(dl=dl)[0][:, self.fake].numpy()
+
+    def _square_probs(self, pixels):
+        "Asks the network itself, behind the learner's transforms"
+        from face_fake_or_not.cam import pixel_probs
+        return pixel_probs(self.learn)(pixels)
 
     def __repr__(self): return f'FastaiDetector({list(self.learn.dls.vocab)})'
 

@@ -7,7 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/image.html.md"""
 # %% auto #0
 __all__ = ['MAX_PIXELS', 'MAX_BYTES', 'FORMATS', 'SUFFIXES', 'VIDEO_SUFFIXES', 'open_image', 'files_below', 'image_files',
            'video_files', 'to_rgb', 'Spec', 'region_of', 'native_short', 'scale_short', 'crop_at', 'resave', 'fit',
-           'prepare', 'jpeg_quality', 'image_facts']
+           'prepare', 'jpeg_quality', 'image_facts', 'earlier_quality', 'sharpness', 'Seen', 'look', 'seen_facts']
 
 # %% ../nbs/01_image.ipynb #a7491237
 import io, os, warnings
@@ -276,3 +276,89 @@ def image_facts(
 ) -> dict: # width, height, format and JPEG quality
     "What the file itself says about its pixels"
     return dict(width=im.width, height=im.height, format=im.format, quality=jpeg_quality(im))
+
+# %% ../nbs/01_image.ipynb #58d7fa53
+_LOW = ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (1, 2), (2, 1))        # cosine coefficients that photos have enough of
+_STEPS = np.array([11, 12, 12, 10, 14, 14, 13])                        # their entries in the standard luminance table
+_EARLIER = np.r_[10:22, 22:42:2, 42:66:3, 67, 70, 72, 75, 77, 80, 83, 86, 90]      # qualities that are told apart, some 6 % of a step from each other
+_GAUGE = np.clip((_STEPS * np.where(_EARLIER < 50, 5000 / _EARLIER, 200 - 2*_EARLIER)[:, None] + 50) // 100, 1, 255).astype(np.float32)
+_k = np.arange(8)
+_COSINE = (np.where(_k == 0, .5**.5, 1)[:, None] / 2 * np.cos((2*_k + 1) * _k[:, None] * np.pi / 16)).astype(np.float32)
+
+def earlier_quality(
+    im: Image.Image, # An upright RGB photo
+    side: int = 128 # Of the middle window that is looked at, pixels
+) -> int | None: # 10 to 90, to about 2, or None where no trace is seen
+    "The quality at which `im` was a JPEG before, told from its pixels; None too once it was resized since"
+    x, y = max(0, (im.width - side) // 2), max(0, (im.height - side) // 2)
+    grey = np.asarray(im.crop((x, y, min(im.width, x + side), min(im.height, y + side))).convert('L'), np.float32) - 128
+    c = _low_coefficients(grey)
+    if len(c) < 16: return None
+    fits = _comb(c)
+    good = np.flatnonzero(fits >= .7 * fits.max())            # multiples of a step are multiples of its half too: the coarsest table is meant
+    run = good[:1 + int(np.argmax(np.r_[np.diff(good) > 1, True]))]
+    return int(_EARLIER[run[np.argmax(fits[run])]]) if fits.max() > .4 else None
+
+def _low_coefficients(y):
+    "Cosine coefficients of the blocks of a grey image, on the grid that its steps show"
+    left, top = (_grid(np.abs(np.diff(y, axis=a)).mean(1 - a)) for a in (1, 0))
+    y = y[top:, left:]
+    h, w = y.shape[0] // 8, y.shape[1] // 8
+    blocks = _COSINE @ y[:h*8, :w*8].reshape(h, 8, w, 8).transpose(0, 2, 1, 3).reshape(-1, 8, 8) @ _COSINE.T
+    return np.stack([blocks[:, u, v] for u, v in _LOW], 1)
+
+def _grid(steps): return (int(np.argmax([steps[i::8].mean() for i in range(8)])) + 1) % 8 if len(steps) >= 8 else 0
+
+def _comb(c):
+    "For each quality: how near coefficients that are not rounded away lie to multiples of its steps, -1 to 1"
+    k = c[:, None] / _GAUGE
+    far = np.abs(k) > .6
+    n = far.sum((0, 2))
+    np.cos(np.multiply(k, np.float32(2*np.pi), out=k), out=k)
+    return np.where(n >= 30, np.einsum('bqc,bqc->q', k, far) / np.maximum(n, 1), -1)
+
+# %% ../nbs/01_image.ipynb #3ffe8b54
+_LUMA = np.float32([.299, .587, .114])
+
+def sharpness(
+    pixels # An RGB image or its array
+) -> float: # 0 for a flat one to about 1.6 for noise
+    "The finest detail of an image against its slopes: the mean absolute Laplacian over the mean absolute gradient, whatever the contrast"
+    y = np.asarray(pixels, np.float32) @ _LUMA
+    if min(y.shape) < 3: return 0.
+    dx, dy = np.diff(y, axis=1), np.diff(y, axis=0)
+    fine = np.diff(dx, axis=1)[1:-1] + np.diff(dy, axis=0)[:, 1:-1]
+    return float(np.abs(fine).mean() / (np.abs(dx).mean() + np.abs(dy).mean() + 1e-3))
+
+# %% ../nbs/01_image.ipynb #e447ef14
+@dataclass
+class Seen:
+    "A photo on its way to a network"
+    whole: Image.Image  # The photo, upright, RGB
+    pixels: np.ndarray  # What the network gets, `size` x `size` x 3, uint8
+    facts: dict         # See `seen_facts`
+    faces: list[Face]   # Those that were found, the one that was cut out first; none where the spec asks for none
+
+def look(
+    source, # Path, bytes, PIL image or array
+    spec: Spec, # The preprocessing
+    box=None # A known face, see `region_of`
+) -> Seen: # Its pixels are those of `prepare`
+    "Everything there is to know of a photo before a network sees it; raises `ImageError`"
+    im = open_image(source)
+    facts = image_facts(im)                    # before `to_rgb`, which drops the quantisation tables
+    whole = to_rgb(im)
+    part, faces = region_of(whole, spec, box)
+    pixels = np.asarray(fit(part, spec))
+    facts |= dict(earlier=earlier_quality(whole) if facts['quality'] is None else None, sharpness=sharpness(pixels))
+    if spec.region == 'face': facts['face'] = faces[0].size if faces else 0
+    return Seen(whole, pixels, facts, faces)
+
+def seen_facts(
+    source, # Path, bytes, PIL image or array
+    spec: Spec = Spec(), # The preprocessing: sharpness is that of the pixels it gives
+    box=None # A known face, see `region_of`
+) -> dict: # Those of `image_facts`; earlier: JPEG quality told from the pixels of a file that is no JPEG; sharpness; face: its longer side in pixels, 0 for none, where the spec asks for one
+    "The facts that a gate asks for; raises `ImageError` with the name of the file"
+    try: return look(source, spec, box).facts
+    except ImageError as e: raise ImageError(named(source, e)) from e

@@ -185,14 +185,16 @@ def face_splitter(
     "Parameter groups of a face model: the body's stages, then the head"
     return body_groups(model[0]) + [params(model[1])]
 
-# %% ../nbs/08_learner.ipynb #ba609a07
+# %% ../nbs/08_learner.ipynb #615fd9a7
 @patch
 def scores(self: Learner,
     sources, # Paths or other images, or a manifest
     bs: int = 64 # Batch size
 ): # Array of len(sources) floats
     "P(fake) of each of `sources`, in their order"
-    dl = self.dls.test_dl(sources['path'].tolist() if hasattr(sources, 'columns') else list(sources), bs=bs)
+    sources = sources['path'].tolist() if hasattr(sources, 'columns') else list(sources)
+    few = dict(num_workers=0) if len(sources) < 2 * bs or not isinstance(sources[0], (str, Path)) else {}      # starting processes takes longer, and so does sending them images
+    dl = self.dls.test_dl(sources, bs=bs, **few)
     with self.no_bar(): preds, _ = self.get_preds(dl=dl)
     if len(preds) and (preds.sum(1) - 1).abs().max() > 1e-2: raise RunError('the predictions are no probabilities: the loss has no activation; use fastai\'s CrossEntropyLossFlat instead of nn.CrossEntropyLoss')
     return preds[:, list(self.dls.vocab).index(FAKE)].float().cpu().numpy()

@@ -19,7 +19,7 @@ from .prefix import Cache
 from .schedule import SEED_002, Phase
 from .stages import Stage
 
-# %% ../nbs/17a_recipe.ipynb #7ae8f563
+# %% ../nbs/17a_recipe.ipynb #4db3bad8
 @dataclass(frozen=True)
 class Recipe:
     "How to train a detector"
@@ -48,6 +48,9 @@ class Recipe:
     cache: Cache | None = Cache() # Budget for what frozen layers compute, see `prefix`; None: off
     fpr: float = 0.05          # Share of real validation photos that may be called fake
     fnr: float = 0.10          # Share of fake ones that may be called real
+    rule: str = 'fpr'          # How the thresholds are chosen, one of `thresholds.RULES`
+    coverage: float | None = None # Share of the validation photos, as readers get them, that a fitted gate must let pass, see `fit_gate`; None: the gate stays as it is
+    report_n: int | None = 500 # Photos that are degraded and judged again for the run's report; None: no report
     flip: bool = True          # Average the logits with those of the mirror image, at the price of a second pass
     flip_valid: bool = False   # Do so in the validation of each epoch already
     seed: int = 0              # Of everything random

@@ -12,24 +12,39 @@ from dataclasses import asdict, dataclass
 
 from .core import FAKE, REAL, BundleError, known_keys
 
-# %% ../nbs/02_verdict.ipynb #af491e89
+# %% ../nbs/02_verdict.ipynb #ac3ca818
 @dataclass(frozen=True)
 class Gate:
     "What a file must offer before a verdict is given"
     min_short: int = 64        # Short side of the photo, pixels
     min_quality: int = 25      # libjpeg quality, 1 to 100; files that are no JPEG pass
     min_face: int = 64         # Longer side of the face, pixels; asked only where the photo was searched for one
+    min_sharpness: float = 0.  # Of the pixels the network sees, see `sharpness`; 0: not asked
+    min_detail: float = 0.     # Short side times sharpness: the pixels that carry detail; 0: not asked
+    min_earlier: int = 0       # JPEG quality that the pixels of a file that is no JPEG tell of, 1 to 100; 0: not asked
 
     def reasons(self, facts: dict) -> list[str]:
-        "Why a file with these `facts` (see `image_facts`; `face`: size of the face, 0 for none) gets no verdict; empty when it may"
+        "Why a file with these `facts` (see `seen_facts`; what is missing or None passes) gets no verdict; empty when it may"
         out = []
-        short, quality, face = min(facts.get('width') or 0, facts.get('height') or 0), facts.get('quality'), facts.get('face')
+        short, face = min(facts.get('width') or 0, facts.get('height') or 0), facts.get('face')
+        low = lambda name, least: facts.get(name) is not None and facts[name] < least
         if short < self.min_short: out.append(f'photo smaller than {self.min_short} px')
-        if quality is not None and quality < self.min_quality: out.append(f'heavily compressed (JPEG quality about {quality})')
-        if face is not None and face < self.min_face: out.append(f'face smaller than {self.min_face} px' if face else 'no face found')
+        if low('quality', self.min_quality): out.append(f'heavily compressed (JPEG quality about {facts["quality"]})')
+        if low('earlier', self.min_earlier): out.append(f'heavily compressed before it was saved as this file (JPEG quality about {facts["earlier"]}, told from its pixels)')
+        if low('sharpness', self.min_sharpness): out.append(f'too blurred: sharpness {facts["sharpness"]:.2f}, {self.min_sharpness:.2f} is needed')
+        if facts.get('sharpness') is not None and short * facts['sharpness'] < self.min_detail: out.append(f'too little detail: {short} px at sharpness {facts["sharpness"]:.2f}')
+        if low('face', self.min_face): out.append(f'face smaller than {self.min_face} px' if face else 'no face found')
         return out
 
-# %% ../nbs/02_verdict.ipynb #91a19612
+    def words(self) -> str:
+        "What the gate stops, for a model card"
+        least = (self.min_short, f'its short side is under {self.min_short} px'), (self.min_quality, f'its JPEG quality is under {self.min_quality}'), \
+            (self.min_earlier, f'its pixels tell of an earlier JPEG quality under {self.min_earlier}'), (self.min_sharpness, f'its sharpness is under {self.min_sharpness:.2f}'), \
+            (self.min_detail, f'its short side times its sharpness is under {self.min_detail:.0f}'), \
+            (self.min_face, f'its face, where one is looked for, is under {self.min_face} px')
+        return ', or '.join(text for value, text in least if value) or 'never'
+
+# %% ../nbs/02_verdict.ipynb #3f1f9d86
 @dataclass(frozen=True)
 class Rule:
     "How a score becomes a verdict"
@@ -38,6 +53,7 @@ class Rule:
     balanced: float = 0.5      # The single threshold with the best balanced accuracy on the validation scores
     chosen_by: str = 'default: nothing was calibrated' # The rule that chose the thresholds, in words
     gate: Gate = Gate()
+    fpr: float | None = None   # The share of real photos that `fake_above` was chosen to call fake at most, 0 to 1; None: not said
 
     def __post_init__(self):
         if not 0 <= self.real_below <= self.fake_above <= 1:
