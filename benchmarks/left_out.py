@@ -86,7 +86,7 @@ def frozen(items, pairs, args):
 
 def shown(left):
     "Print the folds of a result"
-    print(f'\n{left.name}'); print(left.table[['kind', 'fold', 'n', 'n_other', 'known_auc', 'auc', 'lo', 'hi', 'tpr', 'caught', 'fpr', 'fpr_lo', 'fpr_hi', 'pair_auc', 'pair_lo', 'pair_hi', 'counted']].round(3).to_string(index=False), flush=True)
+    print(f'\n{left.name}'); print(left.table[['kind', 'fold', 'n', 'n_other', 'known_auc', 'auc', 'lo', 'hi', 'tpr', 'caught', 'fpr', 'fpr_lo', 'fpr_hi', 'pair_auc', 'pair_auc_lo', 'pair_auc_hi', 'counted']].round(3).to_string(index=False), flush=True)
     return left
 
 # --- The trained network ---

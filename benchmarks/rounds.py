@@ -42,7 +42,7 @@ def parse_args():
     p.add_argument('--n', type=int, help='at most so many images of each domain, label and split: a trial')
     p.add_argument('--seed', type=int, default=42)
     p.add_argument('--only-first', action='store_true', help='train the detector of round 0 and stop')
-    p.add_argument('--arms', nargs='+', default=ARMS, choices=ARMS)
+    p.add_argument('--arms', nargs='+', default=ARMS[:2], choices=ARMS)
     p.add_argument('--no-final', action='store_true', help='leave the final images alone: for choosing settings')
     p.add_argument('--rounds', type=int, default=2)
     p.add_argument('--plan', default='{}', help='JSON: settings of RoundPlan that differ, for both arms where they apply')

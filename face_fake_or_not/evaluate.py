@@ -89,17 +89,18 @@ def results_table(
     rows += [dict(kind='pair', name=f'{p.fake} / {p.real}', **set_figures(pair_items(df, p), threshold, n_boot, rule)) for p in ([] if pairs is None else pairs.itertuples())]
     return pd.DataFrame(rows + domain_rows(df, threshold, n_boot, rule))
 
-# %% ../nbs/11_evaluate.ipynb #bfb852f1
+# %% ../nbs/11_evaluate.ipynb #6674c6dc
 def mean_pair_auc(
     df: pd.DataFrame, # label, domain, group, score
     pairs: pd.DataFrame, # Columns fake, real
     n_boot: int = 1000 # Resamples
 ) -> tuple[float, float, float]: # Mean AUC over the pairs, and its interval
     "The mean AUC of the fair pairs: the figure that file sizes and sources cannot lift"
-    sets = [pair_items(df, p) for p in pairs.itertuples()]
-    sets = [d for d in sets if d.label.nunique() == 2]
-    if not sets: raise ItemsError('none of the pairs has both of its domains among these items')
-    boots = [weighted_auc(d.label == FAKE, d.score, resample_counts(d.group, n_boot, i)) for i, d in enumerate(sets)]
+    masks = [np.asarray(pair_mask(df, p)) for p in pairs.itertuples()]
+    masks = [m for m in masks if df.label[m].nunique() == 2]
+    if not masks: raise ItemsError('none of the pairs has both of its domains among these items')
+    sets, counts = [df[m] for m in masks], resample_counts(df.group, n_boot)           # one draw for all: pairs may share their reals
+    boots = [weighted_auc((d.label == FAKE).to_numpy(), d.score.to_numpy(), counts[:, m]) for d, m in zip(sets, masks)]
     mean = float(np.mean([roc_auc_score(d.label == FAKE, d.score) for d in sets]))
     return mean, *logit_interval(mean, np.mean(boots, axis=0), sum(_fewest(d) for d in sets))
 
@@ -107,7 +108,7 @@ def _fewest(df):
     "Groups of the rarer class"
     return min(int(group_codes(d.group).max()) + 1 for _, d in df.groupby('label'))
 
-# %% ../nbs/11_evaluate.ipynb #40300718
+# %% ../nbs/11_evaluate.ipynb #e1f73b9a
 def pool_small(
     names, # One an image
     at_least: int = 80 # Images a group needs to stand by itself
@@ -122,25 +123,39 @@ def pool_small(
 
 def _macro_sets(df, pairs, at_least):
     "What is averaged: (measure, over) -> name -> rows, and which domains were pooled or left out"
-    fake, pair, out, notes = (df.label == FAKE).to_numpy(), np.full(len(df), '', object), {}, {}
-    for p in [] if pairs is None else pairs.itertuples(): pair[pair_mask(df, p)] = f'{p.fake} / {p.real}'
-    for over, mask, names, measures in (('fake domains', fake, df.domain.to_numpy(object), ('auc', 'balanced')), ('real sources', ~fake, df.domain.to_numpy(object), ('fpr', 'balanced')), ('fair pairs', pair != '', pair, ('auc', 'balanced'))):
+    fake, out, notes = (df.label == FAKE).to_numpy(), {}, {}
+    for over, mask, measures in (('fake domains', fake, ('auc', 'balanced')), ('real sources', ~fake, ('fpr', 'balanced'))):
         measures = [m for m in measures if m == 'fpr' or fake.any() and not fake.all()]
         if not mask.any() or not measures: continue
-        group = np.full(len(df), '', object)
+        names, group = df.domain.to_numpy(object), np.full(len(df), '', object)
         group[mask], gone = pool_small(names[mask], at_least)
         note = dict(pooled=', '.join(sorted(set(names[group == 'pooled']))), left_out=', '.join(gone))
         out |= {(m, over): {g: group == g for g in sorted(set(group) - {''})} for m in measures}; notes |= {(m, over): note for m in measures}
+    return _with_pairs(df, pairs, at_least, out, notes)
+
+def _with_pairs(df, pairs, at_least, out, notes):
+    "The fair pairs beside the domains; those that share a domain overlap, so each has a mask of its own"
+    of = {f'{p.fake} / {p.real}': np.asarray(pair_mask(df, p)) for p in ([] if pairs is None else pairs.itertuples())}
+    of = {k: m for k, m in of.items() if df.label[m].nunique() == 2}
+    small = [k for k, m in of.items() if m.sum() < at_least]
+    sets = {k: m for k, m in of.items() if k not in small} | ({'pooled': np.any([of[k] for k in small], axis=0)} if small else {})
+    gone = len(sets) > 1 and small and sets['pooled'].sum() < at_least
+    if gone: del sets['pooled']
+    for m in ('auc', 'balanced') if sets else ():
+        out[m, 'fair pairs'], notes[m, 'fair pairs'] = sets, dict(pooled='' if gone else ', '.join(small), left_out=', '.join(small) if gone else '')
     return out, notes
 
-# %% ../nbs/11_evaluate.ipynb #eca6f26a
+# %% ../nbs/11_evaluate.ipynb #0d36a775
 def _one_of(measure, over, rows, fake):
     "The images a figure of one group is computed from: the group and, where it has one class, all of the other"
     return rows if over == 'fair pairs' else rows | ~fake if over == 'fake domains' else rows | fake if measure == 'balanced' else rows
 
 def _of_group(measure, fake, score, called, weights):
     "One figure of one group for each row of `weights`"
-    share = lambda m: weights[:, m] @ called[m] / np.maximum(weights[:, m].sum(1), 1e-9)
+    with np.errstate(invalid='ignore', divide='ignore'): return _group_figure(measure, fake, score, weights, lambda m: weights[:, m] @ called[m] / weights[:, m].sum(1))
+
+def _group_figure(measure, fake, score, weights, share):
+    "As `_of_group`; NaN where a class was not drawn"
     if measure == 'auc': return weighted_auc(fake, score, weights)
     return share(~fake) if measure == 'fpr' else (share(fake) + 1 - share(~fake)) / 2
 
@@ -194,7 +209,7 @@ def utk_slices(
     rows = [(age_range(m[1]), UTK_SEX[int(m[2])], UTK_SKIN[int(m[3])]) if m else ('', '', '') for m in found]
     return pd.DataFrame(rows, columns=['age', 'sex', 'skin'], index=items.index)
 
-# %% ../nbs/11_evaluate.ipynb #7784f4f5
+# %% ../nbs/11_evaluate.ipynb #742e4a81
 def with_slices(
     df: pd.DataFrame, # path, label, score, ...
     slices=None # Names of columns; None: age, sex and skin, from columns of that name or UTKFace's file names
@@ -218,7 +233,7 @@ def slice_table(
     "Who is accused wrongly and whose fakes are missed; the AUC is against the other class of the same slice, or all of it where the slice has none"
     out, fake = [], (df.label == FAKE).to_numpy()
     for column in slices:
-        values = df[column].fillna('').astype(str).to_numpy(object)
+        values = df[column].astype(object).where(df[column].notna(), '').map(str).to_numpy(object)
         for value in sorted(set(values) - {''}, key=lambda v: (RANGES.index(v), v) if v in RANGES else (-1, v)):
             own = values == value
             use = own if len(set(fake[own])) == 2 else own | (fake != fake[own][0])
@@ -307,7 +322,7 @@ def _own_labels(table):
     if {'verdict', 'reasons'} <= set(table.columns) and 'domain' not in table: raise ItemsError('this table was written by predict: its label is what the detector said, not what the photos are; give the manifest (items) as well, to be joined by path')
     return table
 
-# %% ../nbs/11_evaluate.ipynb #eb673dbf
+# %% ../nbs/11_evaluate.ipynb #a551ffa9
 def evaluate(
     model, # A learner, a detector, a table of scores (a CSV or Parquet file or a data frame), or None where `items` already has a score column
     items: pd.DataFrame | str | Path | None = None, # The manifest of what to judge on, or its file; None: the table of scores knows the labels
@@ -329,15 +344,15 @@ def evaluate(
 
 def _scored(model, items):
     "The items with their scores, every column there and every score a probability"
-    if isinstance(items, (str, Path)): items = face_items(csv=items, check=False, one_class=True)
+    if isinstance(items, (str, Path)): items = face_items(items) if Path(items).is_dir() else face_items(csv=items, check=False, one_class=True)
     if isinstance(model, (str, Path, pd.DataFrame)): table, model = read_scores(model), None
     else: table = None
     df = _own_labels(table) if items is None and table is not None else items
     if df is None or df.empty: raise ItemsError('no items to evaluate: is the split you filtered for empty?')
     df = df.reset_index(drop=True)
     if table is not None and items is not None: df = join_scores(table, df)
-    for c in ('path', 'domain', 'split', 'group'): df[c] = df[c].fillna('') if c in df else ''    # a table of scores from elsewhere may lack them
-    if model is not None: df = df.assign(score=np.asarray(model.scores(df), float))
+    for c in ('path', 'domain', 'split', 'group'): df[c] = df[c].astype(object).where(df[c].notna(), '').map(str) if c in df else ''    # a table of scores from elsewhere may lack them, or hold numbers
+    if model is not None: df = df.drop(columns='verdict', errors='ignore').assign(score=np.asarray(model.scores(df), float))        # a verdict that is there was another model's
     if 'score' not in df: raise ItemsError(f'no model, and no score column among {", ".join(df.columns)}')
     bad = df.score.isna()
     if bad.any(): raise ItemsError(f'{int(bad.sum())} images have no score, first: {df.path[bad].iloc[0]}; run face_items(check=True) to leave unreadable ones out')

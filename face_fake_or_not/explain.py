@@ -243,7 +243,7 @@ def order_curves(
     gone, come = np.r_[ends[0], p[:steps-1], ends[1]], np.r_[ends[1], p[steps-1:], ends[0]]
     return dict(deletion=float(np.trapezoid(gone)/steps), insertion=float(np.trapezoid(come)/steps), deletion_curve=gone, insertion_curve=come)
 
-# %% ../nbs/14_explain.ipynb #690386c1
+# %% ../nbs/14_explain.ipynb #a6da0e23
 MIN_PHOTOS = 20
 
 def mean_interval(
@@ -253,10 +253,12 @@ def mean_interval(
     seed: int = 0 # Of the bootstrap
 ) -> tuple[float, float, float]: # Mean, low and high end
     "The mean with its 95 % bootstrap interval over photos"
-    from face_fake_or_not.intervals import interval, resample_counts      # here, as it brings pandas, which a map alone does not need
-    values = np.asarray(values, float)
-    w = resample_counts([''] * len(values) if groups is None else groups, n, seed)
-    return float(values.mean()), *map(float, interval(w @ values / w.sum(1)))
+    from face_fake_or_not.intervals import group_codes, interval, resample_counts      # here, as it brings pandas, which a map alone does not need
+    values, groups = np.asarray(values, float), [''] * len(values) if groups is None else groups
+    n_groups = int(group_codes(groups).max()) + 1
+    if n_groups < 2: return float(values.mean()), -np.inf, np.inf        # one group says nothing of another
+    w = resample_counts(groups, n, seed)
+    return float(values.mean()), *map(float, interval(w @ values / w.sum(1), n_groups))
 
 def deletion_insertion(
     probs: Callable, # From a list of prepared squares to P(fake) of each

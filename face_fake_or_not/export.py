@@ -134,7 +134,7 @@ def _weak_spots(ev):
     out = [f'- real photos of `{r.name}`: {_percent(r.called_fake)} of {r.n_real} called fake' for r in reals.itertuples()]
     return out + [f'- fakes of `{r.name}`: {_percent(1 - r.called_fake)} of {r.n_fake} missed' for r in fakes.itertuples()]
 
-# %% ../nbs/15_export.ipynb #004d0b7f
+# %% ../nbs/15_export.ipynb #35939ca1
 def _seen_first(spec):
     "What happens to a photo before the network's policy, for the card"
     face = f', of the square around the largest face (margin {spec["margin"]:.0%}{", eyes level" if spec["align"] else ""}); a photo without a face, or with one under 64 pixels, gets no verdict' if spec['region'] == 'face' else ''
@@ -163,7 +163,8 @@ def model_card(
         '## Use', "```python\nfrom face_fake_or_not.detector import load_detector\nload_detector('path/of/this/folder').predict('photo.jpg')\n```",
         '## Network', f"{info['arch']} with a {info['head']} head, started from {info['source']}; sees {spec['size']} x {spec['size']} pixels (policy `{spec['policy']}`){_seen_first(spec)}{', averaged with their mirror image' * info['flip']}. Temperature {info['temperature']:.3f}, folded into the weights.",
         '## Verdict', _rule_text(info['rule']), '## Trained on', *(['\n'.join(_data_lines(info))] if info['data'] else ['Not stated.'])]
-    return '\n\n'.join(parts + _measured(ev, info['rule'], rob)) + '\n'
+    caution = [info['caution']] if ev is not None and info.get('caution') else []
+    return '\n\n'.join(parts + caution + _measured(ev, info['rule'], rob)) + '\n'
 
 def class_table(
     ev: Evaluation # What was measured

@@ -221,10 +221,10 @@ def learner_fit(
         return learn
     return train
 
-# %% ../nbs/11b_generalise.ipynb #720a5867
-def _cut(score, fpr):
-    "The conformal threshold; above every score where there are too few photos to promise it"
-    try: return conformal_cut(score, fpr)
+# %% ../nbs/11b_generalise.ipynb #bf7dda2a
+def _cut(reals, fpr):
+    "The conformal threshold; above every score where there are too few photos, or groups of them, to promise it"
+    try: return conformal_cut(reals.score, fpr, reals.group)
     except ItemsError: return np.inf
 
 def caught_at(
@@ -237,19 +237,19 @@ def caught_at(
     reals = np.sort(score[~fake])[::-1]
     return float(np.mean(score[fake] > reals[min(int(fpr * len(reals) + 1e-9), len(reals) - 1)]))
 
-# %% ../nbs/11b_generalise.ipynb #671e299d
+# %% ../nbs/11b_generalise.ipynb #666e2779
 def _auc_of(d, counts, prefix=''):
     "AUC of the images `d` with its interval, and its value on each resample"
     fake = (d.label == FAKE).to_numpy()
     boot = weighted_auc(fake, d.score, counts) if fake.any() and not fake.all() else None
-    return dict(zip((f'{prefix}auc', f'{prefix}lo', f'{prefix}hi'), auc_interval(fake, d.score, list(d.group), boots=boot))), boot
+    return dict(zip((f'{prefix}auc', f'{prefix}auc_lo' if prefix else 'lo', f'{prefix}auc_hi' if prefix else 'hi'), auc_interval(fake, d.score, list(d.group), boots=boot))), boot
 
 def _shares(d, valid, fpr):
     "What lies above the thresholds that the validation images choose"
     fake, reals = d.label == FAKE, valid[valid.label == REAL]
-    cut, balanced = _cut(reals.score, fpr), best_balanced(valid.label, valid.score)
+    cut, balanced = _cut(reals, fpr), best_balanced(valid.label, valid.score)
     out = dict(tpr=caught_at(fake, d.score, fpr))
-    for name, m in (('caught', fake), ('fpr', ~fake)): out |= dict(zip((name, f'{name}_lo', f'{name}_hi'), rate(d.score[m] >= cut, list(d.group[m]))))
+    for name, m in (('caught', fake), ('fpr', ~fake)): out |= dict(zip((name, f'{name}_lo', f'{name}_hi'), rate(d.score[m] >= cut, list(d.group[m])) if np.isfinite(cut) and m.any() else (np.nan,) * 3))      # without a promise there is no figure
     return out | {f'{n}_balanced': float((d.score[m] > balanced).mean()) for n, m in (('caught', fake), ('fpr', ~fake))}
 
 def fold_row(
@@ -299,7 +299,7 @@ class LeftOut:
         "Figures, ready for JSON; the scores are left out"
         return dict(name=self.name, by=self.by, fpr=self.fpr, skipped=self.skipped, table=self.table.to_dict('records'), summary=self.summary.to_dict('records'))
 
-# %% ../nbs/11b_generalise.ipynb #e805d645
+# %% ../nbs/11b_generalise.ipynb #c342677b
 def summarise(
     rows: list[tuple] # As from `fold_row`
 ) -> pd.DataFrame: # A row a kind: the means with intervals, and the worst folds by name
@@ -309,7 +309,7 @@ def summarise(
         mine = [r for r in rows if r[0]['kind'] == kind and r[0]['counted']] or [r for r in rows if r[0]['kind'] == kind]
         t = pd.DataFrame([r for r, _, _ in mine])
         fair = t[t.pair_auc.notna()]
-        worst, wrong = t.loc[t.auc.idxmin()], t.loc[t.fpr.idxmax()]
+        worst, wrong = t.loc[t.auc.idxmin()], t.loc[t.fpr.fillna(-1).idxmax()]
         row = dict(kind=kind, folds=len(t), known_auc=t.known_auc.mean(), **_mean_of('mean_auc', t.auc, [b for _, b, _ in mine], t.n),
                    min_auc=worst.auc, min_auc_lo=worst.lo, min_auc_hi=worst.hi, min_fold=worst.fold)
         row |= dict(mean_caught=t.caught.mean(), min_caught=t.caught.min(), mean_fpr=t.fpr.mean(), max_fpr=wrong.fpr, max_fpr_lo=wrong.fpr_lo, max_fpr_hi=wrong.fpr_hi, max_fpr_fold=wrong.fold)
@@ -322,7 +322,7 @@ def _mean_of(name, values, boots, n):
     mean = float(values.mean())
     return dict(zip((name, f'{name}_lo', f'{name}_hi'), (mean, *logit_interval(mean, np.mean(boots, axis=0), int(n.min())))))
 
-# %% ../nbs/11b_generalise.ipynb #8930efed
+# %% ../nbs/11b_generalise.ipynb #8f5688d8
 COLUMNS = ['path', 'label', 'domain', 'split', 'group']
 
 def _fold_scores(fit, items, fold, by, file_of):
@@ -337,10 +337,11 @@ def _fold_scores(fit, items, fold, by, file_of):
     if file: write_csv(file, rows)
     return rows.reset_index(drop=True)
 
-def _files(folder, name):
-    "Where each fold's scores are kept: another model name, or other images, have another file"
+def _files(folder, name, *known):
+    "Where each fold's scores are kept: another model name, other images, features or facts have another file"
+    what = hashlib.sha256(b''.join(k.to_csv().encode() if isinstance(k, pd.DataFrame) else np.ascontiguousarray(k).tobytes() for k in known if k is not None)).hexdigest()
     def file_of(fold, seen, rows):
-        said = '\n'.join([name, *(seen.path + seen.split + seen.label), *rows.path])
+        said = '\n'.join([name, what, *(seen.path + seen.split + seen.label), *rows.path])
         plain = ''.join(c if c.isalnum() or c in '-_.' else '_' for c in fold.name)
         return Path(folder)/f'{fold.kind}_{plain}_{hashlib.sha256(said.encode()).hexdigest()[:8]}.csv'
     return folder and file_of
@@ -361,7 +362,7 @@ def _ready(items, pairs):
     items.attrs = {}
     return items, read_pairs(pairs, items)
 
-# %% ../nbs/11b_generalise.ipynb #b287a00f
+# %% ../nbs/11b_generalise.ipynb #07528ef5
 def leave_one_out(
     items: pd.DataFrame, # The manifest; items without a split get one
     model: str | Callable = 'linear', # 'metadata', 'linear', or a function (seen items) -> something with `.scores`, see `learner_fit`
@@ -381,7 +382,7 @@ def leave_one_out(
     items, pairs = _ready(items, pairs)
     (fit, known), todo = _fit_of(model, items, features, facts), make_folds(items, by, min_images, pairs, together)
     if folds is not None: todo = _chosen(todo, folds)
-    said = {(f.kind, f.name): _fold_scores(fit, items, f, by, _files(folder, name or known)) for f in todo}
+    said = {(f.kind, f.name): _fold_scores(fit, items, f, by, _files(folder, name or known, *([] if callable(model) else [features, facts]))) for f in todo}
     skipped = {f'{n} ({k})': s for (k, n), s in said.items() if isinstance(s, str)}
     if len(skipped) == len(said): raise ItemsError(f'nothing can be left out: {"; ".join(f"{k} {v}" for k, v in skipped.items())}')
     todo = [f for f in todo if not isinstance(said[f.kind, f.name], str)]
@@ -493,7 +494,7 @@ def plot_matrix(
     ax.set_xticks(range(len(grid)), [f'{c}\n/ {against[c]}' for c in grid], rotation=40, ha='right', fontsize=7); ax.set_yticks(range(len(grid)), grid.index, fontsize=8)
     ax.set(xlabel='judged on test images of / against', ylabel='trained on, with all reals', title='AUC from generator to generator')
 
-# %% ../nbs/11b_generalise.ipynb #34a64576
+# %% ../nbs/11b_generalise.ipynb #ea2c755c
 def baselines(
     items: pd.DataFrame, # The manifest; items without a split get one
     pairs: pd.DataFrame | str | Path | None = None, # Fair pairs, or a CSV of them
@@ -504,7 +505,7 @@ def baselines(
     facts: pd.DataFrame | None = None, # Of `facts_table`; None: read them
     split: str | None = None, # What to judge on; None: 'test' where it has both classes, else 'valid'
     n_boot: int = 1000 # Bootstrap resamples
-) -> pd.DataFrame: # model, split, n_fake, n_real, auc, lo, hi, pair_auc, pair_lo, pair_hi, note; nothing is downloaded
+) -> pd.DataFrame: # model, split, n_fake, n_real, auc, lo, hi, pair_auc, pair_auc_lo, pair_auc_hi, note; nothing is downloaded
     "What a model without pixels and one without training score: a trained network must beat both"
     if features is None and weights is not None: features = frozen_features(items, weights, spec=spec, path=path)
     items, pairs = _ready(items, pairs)
@@ -515,7 +516,7 @@ def baselines(
     rows = [_baseline('metadata', items, train, judged, pairs, None, facts, n_boot)]
     if features is None: rows.append(dict(model='frozen linear', note='not measured: give features, or weights of a backbone'))
     else: rows.append(_baseline('linear', items, train, judged, pairs, features, None, n_boot))
-    return pd.DataFrame([dict(split=split) | r for r in rows])[['model', 'split', 'n_fake', 'n_real', 'auc', 'lo', 'hi', 'pair_auc', 'pair_lo', 'pair_hi', 'note']]
+    return pd.DataFrame([dict(split=split) | r for r in rows])[['model', 'split', 'n_fake', 'n_real', 'auc', 'lo', 'hi', 'pair_auc', 'pair_auc_lo', 'pair_auc_hi', 'note']]
 
 def _baseline(model, items, train, judged, pairs, features, facts, n_boot):
     "One row"
@@ -523,5 +524,5 @@ def _baseline(model, items, train, judged, pairs, features, facts, n_boot):
     d = judged.assign(score=fit(train).scores(judged))
     n, auc = d.label.value_counts(), _auc_of(d, resample_counts(list(d.group), n_boot))[0]
     there = [] if pairs is None else [p for p in pairs.itertuples() if d[pair_mask(d, p)].label.nunique() == 2]
-    pair = dict(zip(('pair_auc', 'pair_lo', 'pair_hi'), mean_pair_auc(d, pairs, n_boot) if there else (np.nan,) * 3))
+    pair = dict(zip(('pair_auc', 'pair_auc_lo', 'pair_auc_hi'), mean_pair_auc(d, pairs, n_boot) if there else (np.nan,) * 3))
     return dict(model=name, n_fake=int(n[FAKE]), n_real=int(n[REAL]), **auc, **pair, note='')

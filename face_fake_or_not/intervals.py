@@ -12,12 +12,13 @@ __all__ = ['group_codes', 'bootstrap', 'resample_counts', 'weighted_auc', 'inter
 import numpy as np
 import pandas as pd
 
-# %% ../nbs/02a_intervals.ipynb #20602608
+# %% ../nbs/02a_intervals.ipynb #25776c06
 def group_codes(
     groups # One label an image; empty ones stand alone
 ) -> np.ndarray: # Numbers from 0 without gaps, in the order in which groups first appear
     "A number for each image, the same for those of one group"
-    return pd.factorize(np.array([g if isinstance(g, str) and g else f'#{i}' for i, g in enumerate(groups)], dtype=object))[0]
+    named = lambda g: not (g is None or g is pd.NA or g != g or g == '')            # a number is a name too, NaN is none
+    return pd.factorize(np.array([f'={g}' if named(g) else f'#{i}' for i, g in enumerate(groups)], dtype=object))[0]
 
 def bootstrap(
     figure, # From weights (samples x images) to an array with one entry or row a sample

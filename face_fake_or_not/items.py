@@ -112,7 +112,7 @@ def face_items(
     _both_classes(df, root, bad, one_class)
     return df
 
-# %% ../nbs/03_items.ipynb #d2cf1f0f
+# %% ../nbs/03_items.ipynb #7c3ba95f
 def _read(root, csv):
     "Root, items and unlabelled files of a folder or table"
     if (root is None) == (csv is None): raise ItemsError('give either a folder (root) or a table (csv)')
@@ -127,8 +127,10 @@ def _read(root, csv):
 def _read_table(path):
     "A CSV or Parquet file, or an error that names it"
     parquet = Path(path).suffix == '.parquet'
-    try: return pd.read_parquet(path) if parquet else pd.read_csv(path, dtype=str, keep_default_na=False, encoding='utf-8-sig')
+    try: table = pd.read_parquet(path) if parquet else pd.read_csv(path, dtype=str, keep_default_na=False, encoding='utf-8-sig')
     except Exception as e: raise ItemsError(f'{path}: cannot be read as {"Parquet" if parquet else "a UTF-8 CSV"} ({type(e).__name__}: {e})') from e
+    if {'verdict', 'reasons'} <= set(table.columns): raise ItemsError(f'{path}: was written by predict, so its label is what a detector said, not what the photos are: give folders or a table with true labels')
+    return table
 
 def _unread(root):
     "How many photos and videos of kinds nobody reads here lie below `root`"

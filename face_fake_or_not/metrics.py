@@ -17,12 +17,12 @@ from .core import FAKE, REAL, VERDICTS, ItemsError
 from .intervals import auc_interval, balanced_rate, bootstrap, bootstrap_t, group_codes, interval, logit_interval, rate, weighted_auc
 from .verdict import Rule
 
-# %% ../nbs/10b_metrics.ipynb #aeaacba6
+# %% ../nbs/10b_metrics.ipynb #f712e273
 METRICS = dict(auc='area under the ROC curve', average_precision='area under the precision-recall curve', eer='equal error rate', tpr_at_1_fpr='fakes caught with 1 % of the reals accused',
     tpr_at_5_fpr='fakes caught with 5 % of the reals accused', accuracy_at_half='accuracy at 0.5', balanced_at_half='balanced accuracy at 0.5', accuracy='accuracy at the threshold',
     balanced='balanced accuracy at the threshold', precision='share of fakes among those called fake', recall='share of the fakes called fake', f1='F1 of the fakes', fpr='share of the reals called fake',
     brier='mean squared error of the score (Brier)', log_loss='log loss', ece='expected calibration error, 15 bins of equal mass', ece_if_calibrated='the same for a perfectly calibrated detector, by chance alone',
-    aurc='area under the risk-coverage curve', coverage='share that gets a verdict', decided_accuracy='accuracy of those that get a verdict')
+    aurc='area under the risk-coverage curve', coverage='share that gets a verdict by its score, before the gate', decided_accuracy='accuracy of those that get a verdict by their score')
 
 # %% ../nbs/10b_metrics.ipynb #a60e0e5b
 def _blocks(order, value, parts):

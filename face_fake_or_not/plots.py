@@ -180,7 +180,7 @@ def mistakes_figure(
     plot_mistakes(ev, fig.subplots(rows, 6).ravel())
     return fig
 
-# %% ../nbs/11a_plots.ipynb #80477200
+# %% ../nbs/11a_plots.ipynb #9b2fb75a
 @patch
 def show(self: Evaluation):
     "Tables, pictures and the most confident mistakes, in a notebook"
@@ -200,8 +200,10 @@ def save(self: Evaluation,
     folder = Path(folder)
     for name, d in dict(table=self.table, scores=self.scores, metrics=self.metrics, macro=self.macro, slices=self.slices).items():
         if d is not None and len(d): write_csv(folder/f'{name}.csv', d)
-    _save_figure(figure(self), folder/'evaluation.png')
-    if thumbnails and len(self.mistakes(12)): _save_figure(mistakes_figure(self), folder/'mistakes.png')
+    import matplotlib.pyplot as plt
+    with plt.rc_context({'text.parse_math': False}):                    # a dollar in a folder's name is no formula
+        _save_figure(figure(self), folder/'evaluation.png')
+        if thumbnails and have_images(self) and len(self.mistakes(12)): _save_figure(mistakes_figure(self), folder/'mistakes.png')
     return write_json(folder/'evaluation.json', self.to_dict())
 
 def _save_figure(fig, path):

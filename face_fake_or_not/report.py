@@ -23,11 +23,14 @@ from .plots import figures
 from .robustness import Robustness
 from .thresholds import GateFit, plot_risk_coverage
 
-# %% ../nbs/14b_report.ipynb #badcf5fe
-def _cell(v, fmt):
+# %% ../nbs/14b_report.ipynb #3e3d1c6b
+def _cell(v, fmt, whole=False):
     "A number as text; nothing where it is unknown"
+    if whole and v == v and v is not None: return str(int(v))
     if isinstance(v, (bool, np.bool_)): return 'yes' if v else 'no'
     return '' if v is None or v != v else format(v, fmt) if isinstance(v, (float, np.floating)) else str(v)
+
+def _counts(name, col): return name[:1] == 'n' and pd.api.types.is_float_dtype(col) and (col.dropna() % 1 == 0).all()      # a gap made floats of whole numbers
 
 def with_interval(
     value: float, # A figure; NaN for none
@@ -48,7 +51,7 @@ def readable(
         pair = [f'{c}_lo', f'{c}_hi'] if f'{c}_lo' in names else names[names.index(c) + 1:][:2]
         if (pair == ['lo', 'hi'] or f'{c}_hi' in names) and pd.api.types.is_numeric_dtype(table[c]): ends[c] = pair
     inside = {e for pair in ends.values() for e in pair}
-    text = lambda c: [with_interval(*(np.nan if x is None else x for x in v), fmt) for v in zip(table[c], *(table[e] for e in ends[c]))] if c in ends else [_cell(v, fmt) for v in table[c]]
+    text = lambda c: [with_interval(*(np.nan if x is None else x for x in v), fmt) for v in zip(table[c], *(table[e] for e in ends[c]))] if c in ends else [_cell(v, fmt, _counts(c, table[c])) for v in table[c]]
     out = {c: text(c) for c in names if c not in inside}
     return pd.DataFrame(out, index=table.index)
 
@@ -61,7 +64,7 @@ def markdown(
     rows = [list(table.columns), ['---'] * table.shape[1], *readable(table).values.tolist()]
     return '\n'.join('| ' + ' | '.join(map(cell, r)) + ' |' for r in rows)
 
-# %% ../nbs/14b_report.ipynb #2e35eddb
+# %% ../nbs/14b_report.ipynb #5261578f
 @dataclass
 class Section:
     "A part of a report"
@@ -74,7 +77,8 @@ _STYLE = """
 :root {color-scheme: light dark} body {font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 0 auto; padding: 1rem}
 h1, h2 {line-height: 1.2} h2 {margin-top: 2.5rem; border-bottom: 1px solid} nav ul {columns: 3 12rem; padding-left: 1.2rem}
 .wide {overflow-x: auto} table {border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums} caption {text-align: left; font-weight: 600; padding: .5rem 0}
-th, td {padding: .2rem .7rem; border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent); text-align: left; white-space: nowrap}
+th, td {padding: .2rem .7rem; border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent); text-align: left; white-space: nowrap} td.long {white-space: normal; min-width: 20rem}
+.figures {display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); align-items: start}
 figure {margin: 1.5rem 0} figure img {max-width: 100%; height: auto; background: white} figcaption {font-size: .9rem}
 @media print {nav {display: none} figure, table {break-inside: avoid}}
 """
@@ -86,10 +90,10 @@ _PAGE = """<!doctype html>
 <section id="s{{ loop.index }}"><h2>{{ s.title }}</h2>
 {% for p in s.text %}<p>{{ p }}</p>
 {% endfor %}{% for caption, t in s.tables %}<div class="wide" tabindex="0" role="region" aria-label="{{ caption }}"><table><caption>{{ caption }}</caption><thead><tr>{% for c in t.columns %}<th scope="col">{{ c }}</th>{% endfor %}</tr></thead>
-<tbody>{% for row in t.values.tolist() %}<tr>{% for v in row %}<td>{{ v }}</td>{% endfor %}</tr>
+<tbody>{% for row in t.values.tolist() %}<tr>{% for v in row %}<td{% if v|length > 40 %} class="long"{% endif %}>{{ v }}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table></div>
-{% endfor %}{% for caption, png in s.figures %}<figure><img src="data:image/png;base64,{{ png }}" alt="{{ caption }}"><figcaption>{{ caption }}</figcaption></figure>
-{% endfor %}</section>{% endfor %}
+{% endfor %}<div class="figures">{% for caption, png in s.figures %}<figure><img src="data:image/png;base64,{{ png }}" alt="{{ caption }}"><figcaption>{{ caption }}</figcaption></figure>
+{% endfor %}</div></section>{% endfor %}
 </main></body></html>
 """
 
@@ -114,7 +118,7 @@ def write_page(
     with atomic_path(path) as tmp: tmp.write_text(text, encoding='utf8')
     return Path(path)
 
-# %% ../nbs/14b_report.ipynb #b3824518
+# %% ../nbs/14b_report.ipynb #4ee7fee1
 def _measured_on(ev):
     "What the figures are of"
     splits = ', '.join(sorted(set(ev.scores.split) - {''})) or 'unsplit'
@@ -137,11 +141,11 @@ def judged_sections(
     take = lambda *names: {k: figs.pop(k) for k in names if k in figs}
     results = Section('Results', _measured_on(ev), {'Every figure': _named_metrics(ev.metrics)} if ev.metrics is not None else {}, take('ROC', 'confusion', 'reliability', 'risk and coverage'))
     worst = {'Mean and worst over domains, sources and fair pairs': ev.macro} if ev.macro is not None and len(ev.macro) else {}
-    domains = Section('Domains and sources', ['Groups under 80 images are pooled in the means. A fake domain\'s AUC is against all reals.'], {**worst, 'Each domain': ev.table}, take('domains', 'scores by domain'))
+    domains = Section('Domains and sources', ['Groups under 80 images are pooled in the means. A fake domain\'s AUC is against all reals.'], {**worst, 'Each domain': ev.table.rename(columns=dict(called_lo='called_fake_lo', called_hi='called_fake_hi'))}, take('domains', 'scores by domain'))
     slices = Section('Who is accused wrongly', [], {'Slices': ev.slices} if ev.slices is not None and len(ev.slices) else {})
     return [results, domains, slices, Section('Mistakes and training', [], {}, figs)]
 
-# %% ../nbs/14b_report.ipynb #661df0a3
+# %% ../nbs/14b_report.ipynb #489a27e7
 def _left_out_section(left_out, matrix):
     "Figures on what was left out of training"
     if not left_out and matrix is None: return Section('Left out of training')
@@ -164,7 +168,7 @@ def _rounds_section(rounds):
     from face_fake_or_not.rounds import plot_rounds
     fig, ax = plt.subplots(figsize=(7, 3.5), layout='constrained')
     plot_rounds(rounds, ax)
-    return Section('Rounds of hard examples', [], {'By round': rounds.table}, {'Accuracy on the fixed hard set by round': fig})
+    return Section('Rounds of hard examples', ['The gate decided on the test images of this page, so their figures are optimistic: judge the detector on photos that no round has seen.'], {'By round': rounds.table}, {'Accuracy on the fixed hard set by round': fig})
 
 def _gate_section(gate):
     "How the gate was chosen"
@@ -174,7 +178,7 @@ def _gate_section(gate):
     plot_risk_coverage(gate.curve, ax)
     return Section('Gate', [f'A photo gets no verdict when {gate.gate.words()}.'], {'Risk and coverage': gate.curve.drop(columns='gate')}, {'Accuracy of the decided photos over their share': fig})
 
-# %% ../nbs/14b_report.ipynb #3644c5ab
+# %% ../nbs/14b_report.ipynb #fb223e6c
 _MISSING = {'robustness': 'how it does on photos that were scaled, saved again or edited', 'left_out': 'generators and cameras it has not seen', 'baselines': 'what metadata alone and a frozen network score on the same photos'}
 
 def write_report(
@@ -186,14 +190,30 @@ def write_report(
     matrix: pd.DataFrame | None = None, # From `cross_matrix`
     gate: GateFit | None = None, # From `fit_gate`
     rounds=None, # What `fit_rounds` left, see `read_rounds`
-    maps: dict | None = None # Caption -> figure: where scores come from
+    maps: dict | None = None, # Caption -> figure: where scores come from
+    compared: pd.DataFrame | None = None, # From `compare`, of this detector and another
+    notes: list[str] = () # More to say at the top, such as where the photos come from
 ) -> Path: # `path`
     "Write one page with all that is known of a detector, and with what is not"
+    import matplotlib.pyplot as plt
+    with plt.rc_context({'text.parse_math': False}): return _page_of(ev, path, robustness, baselines, left_out, matrix, gate, rounds, maps, compared, notes)     # a dollar in a folder's name is no formula
+
+def _beaten(ev, baselines):
+    "Which baselines the detector beats, in words"
+    own = ev.table.iloc[0]
+    for b in baselines[baselines.auc.notna()].itertuples():
+        says = 'beats' if own.auc_lo > b.hi else 'does not beat' if own.auc_hi < b.lo else 'cannot be told from'
+        yield f'With an AUC of {with_interval(own.auc, own.auc_lo, own.auc_hi)} this detector {says} the baseline {b.model}, {with_interval(b.auc, b.lo, b.hi)}.'
+
+def _page_of(ev, path, robustness, baselines, left_out, matrix, gate, rounds, maps, compared, notes):
+    "The sections of a report, written"
     left_out = [left_out] if hasattr(left_out, 'table') else list(left_out)
     known = dict(robustness=robustness, left_out=left_out or matrix, baselines=baselines)
     missing = [f'Not measured: {text}.' for k, text in _MISSING.items() if known[k] is None or k == 'left_out' and not left_out and matrix is None]
     results, *rest = judged_sections(ev)
-    sections = [results, Section('Baselines', ['A detector must beat both, or it has learned what the file or any network already tells.'], {'On the same photos': baselines}) if baselines is not None else Section('Baselines'), *rest,
+    results.text += notes
+    if compared is not None: results.tables['Against another detector, on the same photos'] = compared
+    sections = [results, Section('Baselines', ['A detector must beat both, or it has learned what the file or any network already tells. Of large sets a sample is taken.', *_beaten(ev, baselines)], {'Trained and judged on the same splits': baselines}) if baselines is not None else Section('Baselines'), *rest,
                 Section('As readers get them', [], {'Every condition': robustness.table}, robustness.figures()) if robustness is not None else Section('As readers get them'),
                 _left_out_section(left_out, matrix), _gate_section(gate), _rounds_section(rounds), Section('Where scores come from', [], {}, maps or {}),
                 Section('What is not known', [*missing, 'Generators, cameras and edits that are not listed on this page. A score is no proof: do not use it as the only evidence against anybody.'])]

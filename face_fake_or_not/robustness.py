@@ -156,7 +156,7 @@ class Robustness:
         return dict(name=self.name, n=int(self.scores.path.nunique()), threshold=self.threshold, worst=self.worst[['condition', 'level', 'balanced', 'flip']].to_dict(),
                     unread=len(self.unread), table=self.table.to_dict('records'))
 
-# %% ../nbs/11c_robustness.ipynb #0ed8d9a2
+# %% ../nbs/11c_robustness.ipynb #6e67409e
 def robustness(
     model, # A learner, a detector, or anything with `scores(list of bytes)`
     items: pd.DataFrame, # The manifest of what to judge on
@@ -171,9 +171,9 @@ def robustness(
     "Degrade `items` in every condition of `tiers`, ask the model about each file, and say what changed"
     if items.empty: raise ItemsError('no items to ask about: is the split you filtered for empty?')
     if chunk < 1: raise ItemsError(f'chunk {chunk}: expected 1 file or more')
+    items = items.assign(**{c: items[c].astype(object).where(items[c].notna(), '').map(str) if c in items else '' for c in ('domain', 'split', 'group')})
     wanted, items = conditions(['clean', *conditions(tiers)]), sample_items(items, n, seed)
     if items.path.duplicated().any(): raise ItemsError(f'{items.path[items.path.duplicated()].iloc[0]} is there twice: each image counts once')
-    for c in ('domain', 'split', 'group'): items[c] = items[c].fillna('') if c in items else ''
     said = pd.DataFrame(_asked(model, items.path.tolist(), wanted, chunk, workers))
     if said.score.isna().all(): raise ItemsError(f'none of {len(items)} images could be judged, first: {said.error.iloc[0]}')
     known = items.loc[said.image, ['path', 'label', 'domain', 'split', 'group']].reset_index(drop=True)

@@ -9,8 +9,8 @@ __all__ = ['NAIVE', 'NOISE', 'FEWEST', 'RoundPlan', 'copies_aside', 'round_items
            'doubtful', 'mined', 'averaged', 'renormed', 'gate_units', 'unit_figures', 'worsened', 'reasons', 'Rounds',
            'read_rounds', 'round_figures', 'plot_rounds', 'chosen_threshold', 'HardRounds', 'hard_domains', 'own_items']
 
-# %% ../nbs/13_rounds.ipynb #3eee52b9
-import hashlib, math, shutil
+# %% ../nbs/13_rounds.ipynb #d9ddbe21
+import hashlib, json, math, shutil, warnings
 from collections import Counter
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -73,9 +73,10 @@ class RoundPlan:
 
 NAIVE = RoundPlan(cap=1., easy=0., replay=0., balance=None, soup=0., margin=None, sure=1.)     # seed 003's
 
-# %% ../nbs/13_rounds.ipynb #3f3a2c1f
+# %% ../nbs/13_rounds.ipynb #5ca6596f
 def _whole(table, name):
     "A manifest with every column, numbered from 0"
+    if not isinstance(table, pd.DataFrame): raise ItemsError(f'{name} is no manifest but {type(table).__name__}: read it with face_items')
     lack = {'path', 'label'} - set(table.columns)
     if lack: raise ItemsError(f'{name} has no column {" and no ".join(sorted(lack))}, only {", ".join(map(str, table.columns)) or "none"}: read it with face_items')
     if table.empty: raise ItemsError(f'{name} is empty')
@@ -111,7 +112,7 @@ def _groups_aside(table):
     out = pd.DataFrame(dict(path=pool.path, of=pool.group.map(firsts), kind='group', across=False))
     return out[out.path != out.of]
 
-# %% ../nbs/13_rounds.ipynb #ad2e7ed0
+# %% ../nbs/13_rounds.ipynb #952709df
 def round_items(
     items: pd.DataFrame, # What the learner was trained on, with splits
     pool: pd.DataFrame, # New images; those without a split get one
@@ -125,7 +126,10 @@ def round_items(
     if known.all(): raise ItemsError(f'all {len(pool)} images of the pool are among the items that were trained or judged on before: give new ones')
     aside, pool = pool[known].assign(reason='listed among the items', of=''), pool[~known]
     more = [] if apart is None else [_whole(apart, 'the list apart').assign(source='apart', split='test')]
-    more = [m[~where(m).isin(set(where(items)) | set(where(pool)))] for m in more]
+    for m in more:
+        judged = where(pool).isin(set(where(m)))
+        aside, pool = pd.concat([aside, pool[judged].assign(reason='listed apart', of='')]), pool[~judged]
+    more = [m[~where(m).isin(set(where(items)))] for m in more]
     pairs = find_duplicates(pd.concat([items, pool, *more], ignore_index=True), known=True, **kwargs)
     if (pool.split == '').any(): pool = split_items(group_duplicates(pool, pairs))
     table = pd.concat([items.assign(source='run'), pool.assign(source='pool'), *more], ignore_index=True)
@@ -233,7 +237,7 @@ def renormed(
         dl.rng.seed(seed)
         update_bn((x.as_subclass(torch.Tensor) for x, _ in islice(dl, batches)), get_model(learn.model).to(learn.dls.device))
 
-# %% ../nbs/13_rounds.ipynb #2368412f
+# %% ../nbs/13_rounds.ipynb #2257111b
 def gate_units(
     judged: pd.DataFrame, # Columns label, domain
     least: int = 40, # Images; what has fewer is judged together
@@ -241,8 +245,10 @@ def gate_units(
 ) -> list[tuple[str, str, np.ndarray]]: # Kind ('balanced', 'fakes' or 'reals'), name, and which images
     "What a round is judged by: each domain or fair pair, and each source of real photos"
     out, real = [], (judged.label == REAL).to_numpy()
-    one = {} if pairs is None else {d: f'{p.fake} / {p.real}' for p in pairs.itertuples() for d in (p.fake, p.real)}
-    for name, m in _by_domain(judged.assign(domain=judged.domain.replace(one)), np.ones(len(judged), bool), least):
+    paired = {f'{p.fake} / {p.real}': judged.domain.isin([p.fake, p.real]).to_numpy() for p in ([] if pairs is None else pairs.itertuples())}     # several may share their reals
+    paired = {name: m for name, m in paired.items() if m.sum() >= least and judged.label[m].nunique() == 2}
+    rest = ~np.any([*paired.values(), np.zeros(len(judged), bool)], axis=0)
+    for name, m in [*paired.items(), *_by_domain(judged, rest, least)]:
         kinds = set(judged.label[m])
         if kinds != {REAL}: out.append(('balanced' if len(kinds) == 2 else 'fakes', name, m))
     return out + [('reals', name, m) for name, m in _by_domain(judged, real, least)]
@@ -492,7 +498,7 @@ def _list_aside(self: HardRounds, r):
     out = pd.concat([_read(self.top/'copies.csv').assign(round=0), *parts])
     write_csv(self.top/'set_aside.csv', out.reindex(columns=['round', 'path', 'label', 'domain', 'reason', 'of', 'score']))
 
-# %% ../nbs/13_rounds.ipynb #415e22dc
+# %% ../nbs/13_rounds.ipynb #7d32894e
 @patch
 def loaders(self: HardRounds, r):
     "DataLoaders of a round: the new, and the old with their share of the draws"
@@ -501,29 +507,30 @@ def loaders(self: HardRounds, r):
     train = (t.split == 'train') & (t.path.isin(new.path) | known & (plan.replay > 0))
     valid = (t.split == 'valid') & t.domain.isin(self.domains([*self.rounds.accepted, r]))
     part = t[train | valid].drop(columns=['source', 'hard']).reset_index(drop=True)
-    dls = stage_loaders(part, self.spec, **self.settings | dict(balance=plan.balance))
+    pairs = self.pairs if 'pair_share' in self.settings else None         # who gives pairs alone means the gate
+    dls = stage_loaders(part, self.spec, **self.settings | dict(balance=plan.balance, pairs=pairs))
     set_normalize(dls, self.learn.meta['mean'], self.learn.meta['std'])
-    if plan.replay: dls.train.wgts = _shares(part[part.split == 'train'], set(new.path), plan, self.settings.get('max_repeats', 8))
+    if plan.replay: dls.train.wgts = _shares(part[part.split == 'train'], set(new.path), plan, self.settings.get('max_repeats', 8), pairs, self.settings.get('pair_share', .65))
     return dls
 
-def _shares(train, new, plan, max_repeats):
+def _shares(train, new, plan, max_repeats, pairs=None, pair_share=.65):
     "Weights that give the old its share of the draws"
     new, w = train.path.isin(new).to_numpy(), np.zeros(len(train))
     for m, share in ((new, 1 - plan.replay), (~new, plan.replay)):
-        if m.any(): w[m] = share * item_weights(train[m], plan.balance)
+        if m.any(): w[m] = share * item_weights(train[m], plan.balance, pairs, pair_share)
     return cap_weights(w / w.sum(), train.label, max_repeats)
 
-# %% ../nbs/13_rounds.ipynb #083c828c
+# %% ../nbs/13_rounds.ipynb #d588417a
 @patch
 def train(self: HardRounds, r):
     "Train on what was mined, average with the weights before, and keep the result"
     folder, learn, plan = self.rounds.folder(r), self.learn, self.plan
     if (folder/'model.pth').is_file(): return self.load(r)
-    old, path = {k: v.clone() for k, v in get_model(learn.model).state_dict().items()}, learn.path
+    old, path, dls = {k: v.clone() for k, v in get_model(learn.model).state_dict().items()}, learn.path, learn.dls
     with own_chance(plan.seed + r):
         learn.dls, learn.path = self.loaders(r), folder
         try: learn.fit_progressive(plan.phases, plan.monitor, cbs=self.cbs, cache=None, resume=True)
-        finally: learn.path = path
+        finally: learn.path, learn.dls = path, dls
     if plan.soup:
         get_model(learn.model).load_state_dict(averaged(old, get_model(learn.model).state_dict(), self.share_of_old))
         renormed(learn, seed=plan.seed + r)
@@ -567,7 +574,7 @@ def threshold(self: HardRounds, r) -> float:
 
 def _right(scores, threshold): return ((scores.score > threshold) == (scores.label == FAKE)).to_numpy()
 
-# %% ../nbs/13_rounds.ipynb #69c90bac
+# %% ../nbs/13_rounds.ipynb #f701b272
 def hard_domains(
     judged: pd.DataFrame, # Columns label, domain
     right, # Booleans, one an image
@@ -582,7 +589,8 @@ def hard_domains(
 @patch
 def begin(self: HardRounds):
     "Judge what there is, and fix the hard set"
-    self.keep(0)
+    if (self.rounds.folder(0)/'model.pth').is_file(): self.load(0)       # killed here before: the scores on file are of these weights
+    else: self.keep(0)
     scores, threshold = self.scored(0), self.threshold(0)
     of = scores[(scores.source == 'pool') & (scores.split == 'test')]
     self.table['hard'] = self.table.path.isin(of.path[hard_domains(of, _right(of, threshold), self.plan.hard_set)])
@@ -625,7 +633,7 @@ def _enter(self: HardRounds, r, threshold, judged, right, mined, decision, **mor
     h = entry['hard']
     say(f"round {r} {decision}: hard set real {h[REAL]['value']:.1%}, fake {h[FAKE]['value']:.1%}" + ''.join(f'; {w}' for w in more.get('reasons', [])))
 
-# %% ../nbs/13_rounds.ipynb #37a457cc
+# %% ../nbs/13_rounds.ipynb #b6303a7c
 def _listed(table):
     "Which images, with labels and splits, as a number and a hash"
     t = table.reindex(columns=['path', 'label', 'split', 'group']).fillna('').astype(str)
@@ -638,6 +646,8 @@ def _same(rounds, about):
         sizes = f'{old[k]["n"]} images then, {about[k]["n"]} now'
         if old[k] != about[k]: raise RunError(f'{where}: {what} is not the one these rounds began with ({sizes}): give that one, or begin anew (overwrite=True)')
     if old['arch'] != about['arch']: raise RunError(f'{where}: these rounds began with {old["arch"]}, this learner is {about["arch"]}')
+    for k, what in (('apart', 'list apart'), ('spec', 'preprocessing')):
+        if old.get(k) != about[k]: raise RunError(f'{where}: these rounds began with another {what}: give that one, or begin anew (overwrite=True)')
     if old['pairs'] != about['pairs']: raise RunError(f'{where}: these rounds began with other pairs ({len(old["pairs"])} then, {len(about["pairs"])} now): give those')
     k = next((k for k, v in about['plan'].items() if json_text(old['plan'].get(k)) != json_text(v)), None)
     if k: raise RunError(f'{where}: these rounds began with another plan ({k} was {old["plan"].get(k)}, is now {about["plan"][k]}): give that one, or overwrite=True')
@@ -647,11 +657,11 @@ def _ledger(path, about, pool, items, apart, resume, overwrite):
     "The ledger of a run folder, new or to go on with"
     file, top = path/'rounds.json', path/'rounds'
     if file.is_file() and resume: return _same(read_rounds(path), about)
-    if file.is_file() and not overwrite: raise RunError(f'{path} already holds rounds: go on with them (resume=True) or replace them (overwrite=True)')
+    if file.is_file() and not overwrite: raise RunError(f'{path} already holds rounds: go on with them (resume=True, --resume) or replace them (overwrite=True, --overwrite)')
     if top.exists() and not (top/'copies.csv').is_file(): raise RunError(f'{top} is there and was not made by rounds: give another folder')
     table, aside = round_items(items, pool, apart)                      # what is wrong with the lists is said before anything is removed
     file.unlink(missing_ok=True)
-    shutil.rmtree(top, ignore_errors=True)
+    if top.exists(): shutil.rmtree(top.rename(top.with_name(f'.{top.name}.old')), ignore_errors=True)      # away whole: what a kill leaves half removed would not be known for ours
     for name, t in (('copies', aside), ('set_aside', aside.assign(round=0)), ('items', table.assign(hard=False))): write_csv(top/f'{name}.csv', t)
     rounds = Rounds(path, dict(format=1, about=about, copies=Counter(aside.reason), rounds=[]))
     rounds.save()
@@ -665,7 +675,7 @@ def own_items(
     if not all(isinstance(p, pd.DataFrame) for p in parts): raise RunError('these DataLoaders hold no manifest: give items, the list that the learner was trained on')
     return pd.concat(parts, ignore_index=True)
 
-# %% ../nbs/13_rounds.ipynb #6ae1fb01
+# %% ../nbs/13_rounds.ipynb #23deb40e
 @patch
 def fit_rounds(self: Learner,
     pool: pd.DataFrame, # New images with labels; those without a split get one (see `round_items`)
@@ -673,7 +683,7 @@ def fit_rounds(self: Learner,
     n_rounds: int = 2, # How many rounds in all; with `resume` a larger number adds rounds
     plan: RoundPlan = RoundPlan(), # What each round does
     apart: pd.DataFrame | None = None, # More images that will be judged on: copies of them are not trained on
-    pairs: pd.DataFrame | None = None, # Fair pairs: columns fake, real; each is judged as one domain
+    pairs: pd.DataFrame | None = None, # Fair pairs: columns fake, real; each is judged as one domain, and with `pair_share` among the settings they have that share of the draws
     spec: Spec | None = None, # The preprocessing; None: the learner's
     export=None, # Called with the learner and a folder to make, such as `export_bundle`: each round's bundle; None: weights alone are kept
     cbs=None, # More callbacks for each training
@@ -686,6 +696,8 @@ def fit_rounds(self: Learner,
     if world() > 1: raise RunError('rounds are run by one process')
     if n_rounds < 1: raise RunError(f'n_rounds {n_rounds}: expected 1 or more')
     items, spec = own_items(self) if items is None else items, spec or spec_of(self.dls)
-    about = dict(pool=_listed(pool), items=_listed(items), plan=asdict(plan), arch=self.meta['arch'], pairs=[] if pairs is None else pairs[['fake', 'real']].to_dict('records'))
+    about = dict(pool=_listed(pool), items=_listed(items), plan=asdict(plan), arch=self.meta['arch'], pairs=[] if pairs is None else pairs[['fake', 'real']].to_dict('records'),
+                 spec=json.loads(json_text(spec.to_dict())), apart=None if apart is None else _listed(apart))
+    if not (items.split == 'test').any(): warnings.warn('these items have no test split: the gate judges on validation images, which chose the threshold too; give items with a test split')
     rounds = _ledger(Path(self.path), about, pool, items, apart, resume, overwrite)
     return HardRounds(self, rounds, plan, spec, pairs, export, cbs, kwargs).run(n_rounds)

@@ -8,8 +8,8 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/sources.html.md"""
 __all__ = ['SYNTHETIC', 'SOURCES', 'KINDS', 'draw_head', 'synthetic_face', 'synthetic_sample', 'Source', 'list_sources', 'Words',
            'lay_out', 'read_table', 'hub_images', 'get_source']
 
-# %% ../nbs/04_sources.ipynb #c01690fc
-import hashlib, io, math, os, random, re, warnings
+# %% ../nbs/04_sources.ipynb #90c547d7
+import hashlib, io, json, math, os, random, re, warnings
 from collections import Counter
 from dataclasses import dataclass
 from itertools import zip_longest

@@ -10,7 +10,7 @@ __all__ = ['RULES', 'COVERAGES', 'to_logit', 'with_temperature', 'fit_temperatur
            'youden_rule', 'rule_by', 'plot_rule', 'youden_table', 'gate_facts', 'passes', 'decides', 'decided_cases',
            'GateFit', 'fit_gate', 'plot_risk_coverage', 'own_rule', 'unlike', 'calibrate_on', 'with_rule']
 
-# %% ../nbs/10c_thresholds.ipynb #6ab340ba
+# %% ../nbs/10c_thresholds.ipynb #3850a219
 import copy, datetime, shutil, warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest
 from sklearn.metrics import roc_curve
 
-from .core import FAKE, REAL, BundleError, ItemsError, atomic_dir, file_sha256, read_bundle, write_json
+from .core import FAKE, REAL, BundleError, ItemsError, atomic_dir, file_sha256, label_of, read_bundle, write_json
 from .facts import seen_table
 from .image import Spec, image_files
 from .intervals import group_codes
@@ -122,7 +122,7 @@ def _weighted(score, group=None):
     codes = group_codes([''] * len(s) if group is None else group)[order]
     return s[order], 1 / np.bincount(codes)[codes] if len(order) else np.zeros(0)
 
-# %% ../nbs/10c_thresholds.ipynb #bf16a850
+# %% ../nbs/10c_thresholds.ipynb #b108abb7
 def mondrian_cut(
     score, # P(fake) of real photos that were not trained on
     source, # Where each comes from: its domain
@@ -153,12 +153,12 @@ def conformal_rule(
     real, fake = label == REAL, label == FAKE
     pick = lambda values, rows: None if values is None else np.asarray(values, object)[rows]
     high = conformal_cut(score[real], fpr, pick(group, real)) if source is None else mondrian_cut(score[real], pick(source, real), fpr, pick(group, real))
-    try: low = 1 - conformal_cut(1 - score[fake], fnr, pick(group, fake))
+    try: low = float(np.nextafter(-np.nextafter(conformal_cut(-score[fake], fnr, pick(group, fake)), -2), -1))      # from the other side: the fake at the threshold is not called real
     except ItemsError as e: raise ItemsError(f'{fake.sum()} fakes, fnr {fnr}: too few or too alike for a threshold below which a photo is real ({needed_reals(fnr)} are needed)') from e
     each = '' if source is None else ', in each source with enough photos'
     return _band(low, high, best_balanced(label, score), f'validation, n {len(score)}, split-conformal{each}: at most {fpr:.0%} of new real photos like these called fake, at most {fnr:.0%} of fakes called real', gate, fpr)
 
-# %% ../nbs/10c_thresholds.ipynb #d36d8210
+# %% ../nbs/10c_thresholds.ipynb #b16f20f0
 def unseen_sources(
     table: pd.DataFrame, # Columns label, score, domain, and group where there are groups
     fpr: float = 0.05, # What is asked
@@ -170,6 +170,7 @@ def unseen_sources(
     for source, part in reals.groupby('domain'):
         if len(part) < at_least: continue
         rest = reals[reals.domain != source]
+        if not len(rest): raise ItemsError(f'{source} is the only source of real photos: there are no others to choose a threshold on')
         group = rest.group if 'group' in rest else None
         cut = mondrian_cut(rest.score, rest.domain, fpr, group) if mondrian else conformal_cut(rest.score, fpr, group)
         k = int((part.score >= cut).sum())
@@ -363,7 +364,7 @@ def _best(tried, coverage, by, slack=.0025):
     good = enough[enough[by] >= enough[by].max() - slack]
     return good.sort_values(['added', by], ascending=[True, False]).iloc[0]
 
-# %% ../nbs/10c_thresholds.ipynb #6da971bc
+# %% ../nbs/10c_thresholds.ipynb #7328a1d9
 def fit_gate(
     table: pd.DataFrame, # Validation scores with facts: label, score, width, height; quality, earlier, sharpness, face
     rule: Rule = Rule(), # Its `balanced` threshold decides, its gate is the least that is asked
@@ -371,6 +372,7 @@ def fit_gate(
     by: str = 'balanced' # What is made large: 'balanced' or plain 'accuracy' of the decided cases
 ) -> GateFit:
     "The gate with the most accurate decided cases at a coverage, and the table of risk and coverage that it comes from"
+    if not isinstance(table, pd.DataFrame): raise ItemsError(f'expected a table of scores and facts, such as robustness(...).scores, got {type(table).__name__}')
     if not .5 <= coverage <= 1: raise ItemsError(f'coverage {coverage}: expected 0.5 to 1')
     if by not in ('balanced', 'accuracy'): raise ItemsError(f"by {by!r}: expected 'balanced' or 'accuracy'")
     _sorted_classes(table)
@@ -439,12 +441,16 @@ def unlike(
     lo, hi = binomtest(k, len(s)).proportion_ci(method='exact')
     return f'{k} of {len(s)} real photos ({k/len(s):.0%}, 95 % interval {lo:.0%} to {hi:.0%}) lie above the threshold that promised at most {promised:.0%}: they are unlike the photos this detector was calibrated on'
 
-# %% ../nbs/10c_thresholds.ipynb #be159a8f
+# %% ../nbs/10c_thresholds.ipynb #417895dc
 def _real_photos(photos):
     "One's photos as a list"
     if isinstance(photos, (str, Path)):
-        if not Path(photos).is_dir(): raise ItemsError(f'{photos}: no such folder of photos')
-        photos = image_files(photos)
+        root = Path(photos)
+        if not root.is_dir(): raise ItemsError(f'{root}: no such folder of photos')
+        photos = image_files(root)
+        fakes = [p for p in photos if any(label_of(part) == FAKE for part in p.relative_to(root).parts[:-1])]
+        if fakes: raise ItemsError(f'{root}: {len(fakes)} of its {len(photos)} images lie in folders of fakes, such as {fakes[0].relative_to(root)}: give a folder of real photos alone')
+        if not photos: raise ItemsError(f'{root}: no images in this folder')
     if hasattr(photos, 'columns'):
         if 'label' in photos and (photos.label != REAL).any(): raise ItemsError(f"{(photos.label != REAL).sum()} of the {len(photos)} photos are not labelled 'real': only real photos of one's own can be used")
         photos = photos['path'].tolist()
@@ -475,7 +481,7 @@ def _account(score, old, new):
     share = lambda rule: dict(fake=float((score >= rule.fake_above).mean()), real=float((score <= rule.real_below).mean()))
     return dict(n=len(score), before=share(old), after=share(new))
 
-# %% ../nbs/10c_thresholds.ipynb #0d26d7f3
+# %% ../nbs/10c_thresholds.ipynb #1c02c6c5
 def calibrate_on(
     model, # A detector, or a learner with a rule, whose rule is then replaced in place
     photos, # One's own real photos: a folder, a manifest, or a list of paths, bytes or images
@@ -491,7 +497,7 @@ def calibrate_on(
     stopped = seen.error.isna() & ~passes(seen, old.gate)
     good = (seen.error.isna() & ~stopped).to_numpy()
     left = _left_out(seen, photos, stopped)
-    if good.sum() < needed_reals(fpr): raise ItemsError(f'{good.sum()} real photos that could be judged: at most {fpr:.1%} called fake takes at least {needed_reals(fpr)}{left}')
+    if good.sum() < needed_reals(fpr): raise ItemsError(f'{good.sum()} of {len(photos)} real photos could be judged: to promise that at most {fpr:.1%} are called fake takes {needed_reals(fpr)} at least; give more photos, or a larger fpr{left}')
     if left: warnings.warn(f'{good.sum()} of {len(photos)} photos are used{left}')
     score = seen.score[good].to_numpy(float)
     if told := unlike(score, old): warnings.warn(told)
@@ -500,7 +506,7 @@ def calibrate_on(
     out.calibration = _account(score, old, out.rule) | dict(unreadable=list(seen.error.dropna()), stopped=int(stopped.sum()), unlike=told)
     return out
 
-# %% ../nbs/10c_thresholds.ipynb #ebf964d0
+# %% ../nbs/10c_thresholds.ipynb #cd2fcf71
 def with_rule(
     bundle: str | Path, # A bundle's folder, such as `detector.path`
     rule: Rule, # The new rule
@@ -508,8 +514,9 @@ def with_rule(
 ) -> Path: # `dest`
     "Copy a bundle with another rule: detector.json, its hashes and the card agree, whole or not at all"
     bundle, dest = Path(bundle), Path(dest)
+    if dest.resolve() == bundle.resolve(): raise BundleError(f'{dest} is the bundle itself: give the name of a new folder')
     info = read_bundle(bundle, 'model.onnx')
-    if dest.exists() and not (dest/'detector.json').is_file() and (dest.is_file() or any(dest.iterdir())): raise BundleError(f'{dest} exists and is no bundle: give the name of a new folder')
+    if dest.exists() and (dest.is_file() or set(f.name for f in dest.iterdir()) - {*info['sha256'], 'detector.json'} | ({'export.pkl'} & set(f.name for f in dest.iterdir()))): raise BundleError(f'{dest} holds more than a copy of this bundle: give the name of a new folder')
     with atomic_dir(dest) as tmp:
         for name in info['sha256']:
             if name != 'export.pkl' and (bundle/name).is_file(): shutil.copyfile(bundle/name, tmp/name)
