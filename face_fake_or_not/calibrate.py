@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/calibrate.html.md"""
 __all__ = ['fold_temperature', 'calibrate', 'calibrated_scores', 'best_balanced', 'choose_rule', 'fit_temperature', 'to_logit',
            'with_temperature', 'youden_table']
 
-# %% ../nbs/12_calibrate.ipynb #2d385725
+# %% ../nbs/12_calibrate.ipynb #4b8f9e85
 import warnings
 
 import numpy as np
@@ -19,8 +19,8 @@ from torch import nn
 
 from .core import ItemsError
 from .robustness import robustness
-from .thresholds import RULES, best_balanced, choose_rule, fit_temperature, rule_by, to_logit, with_temperature, youden_table
-from .verdict import Gate, Rule
+from .thresholds import RULES, best_balanced, choose_rule, fit_temperature, rule_by, with_temperature, youden_table
+from .verdict import Gate, Rule, to_logit
 
 # %% ../nbs/12_calibrate.ipynb #31fffd37
 _all_ = ['best_balanced', 'choose_rule', 'fit_temperature', 'to_logit', 'with_temperature', 'youden_table']      # nbdev adds them to `__all__`

@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/core.html.md"""
 __all__ = ['FAKE', 'REAL', 'VOCAB', 'VERDICTS', 'FAKE_NAMES', 'REAL_NAMES', 'FORMAT', 'label_of', 'FaceFakeError', 'ItemsError',
            'ImageError', 'WeightsError', 'BundleError', 'TrustError', 'RunError', 'named', 'Prediction', 'known_keys',
            'atomic_path', 'atomic_dir', 'json_text', 'write_json', 'write_csv', 'read_json', 'file_sha256',
-           'read_bundle', 'seed_everything', 'need', 'say', 'progress', 'in_threads']
+           'read_bundle', 'seed_everything', 'need', 'say', 'display', 'progress', 'in_threads']
 
 # %% ../nbs/00_core.ipynb #a51c076c
 import contextlib, hashlib, importlib, json, os, random, shutil, sys, tempfile
@@ -226,6 +226,15 @@ def say(
 ):
     "A line on standard error"
     print(text, file=sys.stderr, flush=True)
+
+# %% ../nbs/00_core.ipynb #ec503a7f
+def display(
+    *objects # Tables and the like
+):
+    "Show objects in a notebook, or print them"
+    try: from IPython.display import display as show
+    except ImportError: show = print
+    show(*objects)
 
 # %% ../nbs/00_core.ipynb #491e1009
 def progress(

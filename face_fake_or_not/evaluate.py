@@ -9,7 +9,7 @@ __all__ = ['UTK_NAME', 'UTK_SEX', 'UTK_SKIN', 'AGES', 'RANGES', 'decided', 'set_
            'results_table', 'mean_pair_auc', 'pool_small', 'macro_table', 'age_range', 'utk_slices', 'with_slices',
            'slice_table', 'Evaluation', 'read_scores', 'join_scores', 'evaluate']
 
-# %% ../nbs/11_evaluate.ipynb #7e34ee9f
+# %% ../nbs/11_evaluate.ipynb #a7842567
 import os, re
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,8 @@ import pandas as pd
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
 from .core import FAKE, REAL, ItemsError, label_of
-from .intervals import auc_interval, balanced_rate, bootstrap, group_codes, logit_interval, rate, resample_counts, weighted_auc
-from .items import face_items, pair_items, pair_mask, read_pairs
+from .intervals import auc_interval, balanced_rate, bootstrap, group_codes, logit_interval, rate, resample_counts, weighted_auc, weighted_share
+from .items import face_items, pair_items, pair_mask, read_pairs, read_table
 from .metrics import check_scores, metric_table, verdicts
 from .verdict import Rule
 
@@ -145,19 +145,16 @@ def _with_pairs(df, pairs, at_least, out, notes):
         out[m, 'fair pairs'], notes[m, 'fair pairs'] = sets, dict(pooled='' if gone else ', '.join(small), left_out=', '.join(small) if gone else '')
     return out, notes
 
-# %% ../nbs/11_evaluate.ipynb #0d36a775
+# %% ../nbs/11_evaluate.ipynb #b48985e3
 def _one_of(measure, over, rows, fake):
     "The images a figure of one group is computed from: the group and, where it has one class, all of the other"
     return rows if over == 'fair pairs' else rows | ~fake if over == 'fake domains' else rows | fake if measure == 'balanced' else rows
 
 def _of_group(measure, fake, score, called, weights):
     "One figure of one group for each row of `weights`"
-    with np.errstate(invalid='ignore', divide='ignore'): return _group_figure(measure, fake, score, weights, lambda m: weights[:, m] @ called[m] / weights[:, m].sum(1))
-
-def _group_figure(measure, fake, score, weights, share):
-    "As `_of_group`; NaN where a class was not drawn"
     if measure == 'auc': return weighted_auc(fake, score, weights)
-    return share(~fake) if measure == 'fpr' else (share(fake) + 1 - share(~fake)) / 2
+    fpr = weighted_share(called, ~fake, weights)
+    return fpr if measure == 'fpr' else (weighted_share(called, fake, weights) + 1 - fpr) / 2
 
 def macro_table(
     df: pd.DataFrame, # label, domain, score, group
@@ -287,7 +284,7 @@ class Evaluation:
         if self.pairs is not None and (self.table.kind == 'pair').any(): out['mean_pair_auc'] = dict(zip(('auc', 'lo', 'hi'), mean_pair_auc(self.scores, self.pairs)))
         return out
 
-# %% ../nbs/11_evaluate.ipynb #02dd868d
+# %% ../nbs/11_evaluate.ipynb #90dfe1e0
 def read_scores(
     table: str | Path | pd.DataFrame # A CSV or Parquet file, or a data frame, with a column score
 ) -> pd.DataFrame: # The score as a number, NaN where it is empty; labels as 'fake' or 'real'
@@ -295,8 +292,7 @@ def read_scores(
     if not isinstance(table, pd.DataFrame):
         file = Path(table)
         if not file.is_file(): raise ItemsError(f'{file}: no such file of scores; expected a CSV or Parquet file with path and score')
-        try: table = pd.read_parquet(file) if file.suffix == '.parquet' else pd.read_csv(file, dtype=str, keep_default_na=False, encoding='utf-8-sig')
-        except Exception as e: raise ItemsError(f'{file}: cannot be read as {"Parquet" if file.suffix == ".parquet" else "a UTF-8 CSV"} ({type(e).__name__}: {e})') from e
+        table = read_table(file)
     if 'score' not in table: raise ItemsError(f'no column score among {", ".join(map(str, table.columns))}')
     table = table.assign(score=pd.to_numeric(table.score, errors='coerce'))
     return table.assign(label=table.label.map(lambda l: label_of(str(l)) or l)) if 'label' in table else table

@@ -9,7 +9,7 @@ __all__ = ['COLUMNS', 'feature_body', 'frozen_features', 'Fold', 'make_folds', '
            'linear_model', 'metadata_fit', 'learner_fit', 'caught_at', 'fold_row', 'LeftOut', 'summarise',
            'leave_one_out', 'compare_left_out', 'plot_left_out', 'cross_matrix', 'grid_of', 'plot_matrix', 'baselines']
 
-# %% ../nbs/11b_generalise.ipynb #a9ca450f
+# %% ../nbs/11b_generalise.ipynb #7e348bd9
 import hashlib, json, os, tempfile, warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from fastai.torch_core import default_device
 from fastcore.basics import chunked, patch
 
 from .audit import container_columns
-from .core import FAKE, REAL, ImageError, ItemsError, atomic_path, in_threads, seed_everything, write_csv, write_json
+from .core import FAKE, REAL, ImageError, ItemsError, atomic_path, display, in_threads, seed_everything, write_csv, write_json
 from .data import face_dataloaders, item_weights
 from .evaluate import mean_pair_auc
 from .facts import facts_table
@@ -322,7 +322,7 @@ def _mean_of(name, values, boots, n):
     mean = float(values.mean())
     return dict(zip((name, f'{name}_lo', f'{name}_hi'), (mean, *logit_interval(mean, np.mean(boots, axis=0), int(n.min())))))
 
-# %% ../nbs/11b_generalise.ipynb #8f5688d8
+# %% ../nbs/11b_generalise.ipynb #9309c6db
 COLUMNS = ['path', 'label', 'domain', 'split', 'group']
 
 def _fold_scores(fit, items, fold, by, file_of):
@@ -338,13 +338,14 @@ def _fold_scores(fit, items, fold, by, file_of):
     return rows.reset_index(drop=True)
 
 def _files(folder, name, *known):
-    "Where each fold's scores are kept: another model name, other images, features or facts have another file"
+    "Where each fold's scores are kept: another model name, other images, features or facts have another file; None where they are not kept"
+    if not folder: return None
     what = hashlib.sha256(b''.join(k.to_csv().encode() if isinstance(k, pd.DataFrame) else np.ascontiguousarray(k).tobytes() for k in known if k is not None)).hexdigest()
     def file_of(fold, seen, rows):
         said = '\n'.join([name, what, *(seen.path + seen.split + seen.label), *rows.path])
         plain = ''.join(c if c.isalnum() or c in '-_.' else '_' for c in fold.name)
         return Path(folder)/f'{fold.kind}_{plain}_{hashlib.sha256(said.encode()).hexdigest()[:8]}.csv'
-    return folder and file_of
+    return file_of
 
 # %% ../nbs/11b_generalise.ipynb #58752fd1
 def _fit_of(model, items, features, facts):
@@ -362,7 +363,7 @@ def _ready(items, pairs):
     items.attrs = {}
     return items, read_pairs(pairs, items)
 
-# %% ../nbs/11b_generalise.ipynb #07528ef5
+# %% ../nbs/11b_generalise.ipynb #0004738f
 def leave_one_out(
     items: pd.DataFrame, # The manifest; items without a split get one
     model: str | Callable = 'linear', # 'metadata', 'linear', or a function (seen items) -> something with `.scores`, see `learner_fit`
@@ -382,7 +383,8 @@ def leave_one_out(
     items, pairs = _ready(items, pairs)
     (fit, known), todo = _fit_of(model, items, features, facts), make_folds(items, by, min_images, pairs, together)
     if folds is not None: todo = _chosen(todo, folds)
-    said = {(f.kind, f.name): _fold_scores(fit, items, f, by, _files(folder, name or known, *([] if callable(model) else [features, facts]))) for f in todo}
+    file_of = _files(folder, name or known, *([] if callable(model) else [features, facts]))
+    said = {(f.kind, f.name): _fold_scores(fit, items, f, by, file_of) for f in todo}
     skipped = {f'{n} ({k})': s for (k, n), s in said.items() if isinstance(s, str)}
     if len(skipped) == len(said): raise ItemsError(f'nothing can be left out: {"; ".join(f"{k} {v}" for k, v in skipped.items())}')
     todo = [f for f in todo if not isinstance(said[f.kind, f.name], str)]
@@ -403,7 +405,7 @@ def _left_out(parts, folds, fpr, by, min_images, n_boot, name, skipped):
         rows[-1][0]['counted'] = rows[-1][0]['n'] >= min_images
     return LeftOut(pd.DataFrame([r for r, _, _ in rows]), summarise(rows), pd.concat(parts, ignore_index=True), fpr, name, by, skipped)
 
-# %% ../nbs/11b_generalise.ipynb #21538691
+# %% ../nbs/11b_generalise.ipynb #caebd04a
 def compare_left_out(
     *results: LeftOut # Of the models to compare
 ) -> pd.DataFrame: # A row a model and kind of fold
@@ -428,8 +430,6 @@ def plot_left_out(
 @patch
 def show(self: LeftOut):
     "Both tables, in a notebook"
-    try: from IPython.display import display
-    except ImportError: display = print
     display(self.summary.round(3), self.table.round(3))
     for name, why in self.skipped.items(): print(f'{name} not judged: {why}')
 

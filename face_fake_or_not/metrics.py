@@ -9,13 +9,13 @@ __all__ = ['METRICS', 'ranking_metrics', 'bin_of', 'calibration_error', 'calibra
            'verdicts', 'risk_coverage', 'area_under_risk', 'point_metrics', 'check_scores', 'resampled_metrics',
            'metric_table', 'paired_scores', 'compare']
 
-# %% ../nbs/10b_metrics.ipynb #1b728c03
+# %% ../nbs/10b_metrics.ipynb #3bdbc5c7
 import numpy as np
 import pandas as pd
 
 from .core import FAKE, REAL, VERDICTS, ItemsError
-from .intervals import auc_interval, balanced_rate, bootstrap, bootstrap_t, group_codes, interval, logit_interval, rate, weighted_auc
-from .verdict import Rule
+from .intervals import auc_interval, balanced_rate, bootstrap, bootstrap_t, group_codes, interval, logit_interval, rate, weighted_auc, weighted_share
+from .verdict import Rule, to_logit
 
 # %% ../nbs/10b_metrics.ipynb #f712e273
 METRICS = dict(auc='area under the ROC curve', average_precision='area under the precision-recall curve', eer='equal error rate', tpr_at_1_fpr='fakes caught with 1 % of the reals accused',
@@ -112,7 +112,7 @@ def ece_interval(
     low = 0. if value <= np.quantile(chance, .975) else max(0., 2*value - hi)
     return float(low), float(max(value, hi - (np.mean(boots) - value)))
 
-# %% ../nbs/10b_metrics.ipynb #c6c8840f
+# %% ../nbs/10b_metrics.ipynb #26f27d19
 def verdicts(
     score, # P(fake)
     rule: Rule # Its two thresholds
@@ -128,9 +128,7 @@ def risk_coverage(
     weights=None # samples x images; None: each image once
 ) -> tuple[np.ndarray, np.ndarray]: # Share decided and error among those, samples x distinct confidences, surest first
     "The error when only the surest images are decided"
-    fake, p = np.asarray(fake, bool), np.clip(score, 1e-9, 1 - 1e-9)
-    t = np.clip(threshold, 1e-9, 1 - 1e-9)
-    sure = np.abs(np.log(p / (1-p)) - np.log(t / (1-t))).round(9)
+    fake, sure = np.asarray(fake, bool), np.abs(to_logit(score, 1e-9) - to_logit(threshold, 1e-9)).round(9)
     weights = np.ones((1, len(fake))) if weights is None else weights
     wrong, mass = _blocks(np.argsort(-sure, kind='stable'), sure, (weights * ((np.asarray(score) > threshold) != fake), weights))
     done = np.cumsum(mass, 1)
@@ -245,7 +243,7 @@ def metric_table(
     ends |= _resampled_rows(value, resampled_metrics(fake, score, groups, threshold, n_boot, seed), fake, score, groups)
     return pd.DataFrame([dict(metric=k, value=v, lo=lo, hi=hi, n=n.get(k, len(df))) for k, v in ((k, value[k]) for k in METRICS) for lo, hi in [ends.get(k, (np.nan, np.nan)) if np.isfinite(v) else (np.nan, np.nan)]])
 
-# %% ../nbs/10b_metrics.ipynb #834c0053
+# %% ../nbs/10b_metrics.ipynb #9860ff75
 def _table_of(scores, threshold):
     "Table and threshold of scores or of an `Evaluation`"
     table = getattr(scores, 'scores', scores)
@@ -268,8 +266,7 @@ def paired_scores(
 
 def _three(fake, score, threshold, weights):
     "AUC, balanced accuracy and false positives for each row of `weights`"
-    share = lambda m: _divide(weights[:, m] @ (score > threshold)[m].astype(float), weights[:, m].sum(1))
-    recall, fpr = share(fake), share(~fake)
+    recall, fpr = (weighted_share(score > threshold, m, weights) for m in (fake, ~fake))
     return np.c_[weighted_auc(fake, score, weights), (recall + 1 - fpr) / 2, fpr]
 
 # %% ../nbs/10b_metrics.ipynb #1ea100bf

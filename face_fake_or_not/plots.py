@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/plots.html.md"""
 __all__ = ['plot_roc', 'plot_confusion', 'reliability', 'plot_reliability', 'plot_scores', 'plot_domains', 'plot_risk',
            'plot_history', 'plot_mistakes', 'have_images', 'figures', 'figure', 'mistakes_figure']
 
-# %% ../nbs/11a_plots.ipynb #2c407e06
+# %% ../nbs/11a_plots.ipynb #a6daffc5
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ import pandas as pd
 from fastcore.basics import patch
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from .core import FAKE, REAL, atomic_path, write_csv, write_json
+from .core import FAKE, REAL, atomic_path, display, write_csv, write_json
 from .evaluate import Evaluation, by_class, decided
 from .image import open_image, to_rgb
 from .intervals import rate
@@ -180,12 +180,10 @@ def mistakes_figure(
     plot_mistakes(ev, fig.subplots(rows, 6).ravel())
     return fig
 
-# %% ../nbs/11a_plots.ipynb #9b2fb75a
+# %% ../nbs/11a_plots.ipynb #e15395f0
 @patch
 def show(self: Evaluation):
     "Tables, pictures and the most confident mistakes, in a notebook"
-    try: from IPython.display import display
-    except ImportError: display = print
     for t in (self.metrics, self.table, self.macro, self.slices, by_class(self.scores, self.threshold)):
         if t is not None and len(t): display(t.round(3))
     figure(self)

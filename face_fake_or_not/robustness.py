@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/robustness.html.md"""
 __all__ = ['MAX_HELD', 'sample_items', 'FaceFile', 'robustness_table', 'Robustness', 'robustness', 'plot_curves', 'plot_tiers',
            'plot_slices']
 
-# %% ../nbs/11c_robustness.ipynb #bc01650d
+# %% ../nbs/11c_robustness.ipynb #512b4489
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 
-from .core import FAKE, REAL, ImageError, ItemsError, in_threads, write_csv, write_json
-from .image import Spec, look
+from .core import FAKE, REAL, ImageError, ItemsError, display, in_threads, write_csv, write_json
+from .image import look
 from .intervals import auc_interval, balanced_rate, interval, rate, resample_counts, weighted_auc
+from .thresholds import model_spec
 from .tiers import CURVES, SLICES, TIERS, conditions, degrade
 from .verdict import Rule, judge
 
@@ -37,18 +38,14 @@ def sample_items(
     at = np.floor((np.arange(n) + chance.random()) * len(items) / n).astype(int)       # every k-th of the sorted items
     return items.iloc[np.sort(order[at])].reset_index(drop=True)
 
-# %% ../nbs/11c_robustness.ipynb #476faef0
+# %% ../nbs/11c_robustness.ipynb #8dec4086
 class FaceFile(bytes):
     "The bytes of an image that know where the face is in it"
     box = None                   # See `image.region_of`
 
 def _spec_of(model):
     "The preprocessing of a model that leaves reading to us; None where it reads files itself, as detectors do"
-    if hasattr(model, 'iter_predict'): return None
-    if hasattr(model, 'spec') or not hasattr(model, 'dls'): return getattr(model, 'spec', Spec())
-    from face_fake_or_not.data import spec_of                    # here, because it needs torch, which who has a learner has
-    try: return spec_of(model.dls)
-    except ItemsError: return Spec()                             # somebody else's learner
+    return None if hasattr(model, 'iter_predict') else model_spec(model)
 
 def _made(path, name, level, spec):
     "A degraded file, its facts, and why there is none"
@@ -222,7 +219,7 @@ def plot_slices(
     ax.set(xticks=x, ylim=(0, 1.2), ylabel='share', xlabel='what was done to the photo', title=f'Photos that look made, threshold {rob.threshold:.2f}')
     ax.set_xticklabels(_labelled(t), rotation=20, ha='right'); ax.legend(fontsize=7, loc='upper center', ncol=2)
 
-# %% ../nbs/11c_robustness.ipynb #a224d212
+# %% ../nbs/11c_robustness.ipynb #37bfb12c
 @patch
 def figures(self: Robustness
 ) -> dict: # Caption -> matplotlib figure; kinds of conditions that were not asked for are left out
@@ -246,8 +243,6 @@ def figures(self: Robustness
 @patch
 def show(self: Robustness):
     "Table and figures, in a notebook"
-    try: from IPython.display import display
-    except ImportError: display = print
     display(self.table[_SHOWN].round(3))
     print(f'worst tier: {self.worst.condition}, balanced accuracy {self.worst.balanced:.3f} ({self.worst.balanced_lo:.3f} to {self.worst.balanced_hi:.3f})')
     self.figures()

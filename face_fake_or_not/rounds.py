@@ -9,7 +9,7 @@ __all__ = ['NAIVE', 'NOISE', 'FEWEST', 'RoundPlan', 'copies_aside', 'round_items
            'doubtful', 'mined', 'averaged', 'renormed', 'gate_units', 'unit_figures', 'worsened', 'reasons', 'Rounds',
            'read_rounds', 'round_figures', 'plot_rounds', 'chosen_threshold', 'HardRounds', 'hard_domains', 'own_items']
 
-# %% ../nbs/13_rounds.ipynb #d9ddbe21
+# %% ../nbs/13_rounds.ipynb #39900193
 import hashlib, json, math, shutil, warnings
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -26,11 +26,11 @@ from sklearn.neighbors import NearestNeighbors
 from torch.optim.swa_utils import update_bn
 
 from .calibrate import best_balanced
-from .core import FAKE, REAL, VOCAB, ItemsError, RunError, atomic_path, json_text, read_json, say, write_csv, write_json
+from .core import FAKE, REAL, VOCAB, ItemsError, RunError, atomic_path, display, json_text, read_json, say, write_csv, write_json
 from .data import cap_weights, item_weights, spec_of
 from .duplicates import find_duplicates, group_duplicates
 from .image import Spec
-from .intervals import group_codes, interval, rate, resample_counts
+from .intervals import group_codes, interval, rate, resample_counts, weighted_share
 from .items import read_pairs, split_items
 from .learner import FaceModel, set_normalize
 from .prefix import own_chance
@@ -237,7 +237,7 @@ def renormed(
         dl.rng.seed(seed)
         update_bn((x.as_subclass(torch.Tensor) for x, _ in islice(dl, batches)), get_model(learn.model).to(learn.dls.device))
 
-# %% ../nbs/13_rounds.ipynb #2257111b
+# %% ../nbs/13_rounds.ipynb #a3e755d8
 def gate_units(
     judged: pd.DataFrame, # Columns label, domain
     least: int = 40, # Images; what has fewer is judged together
@@ -267,10 +267,10 @@ def unit_figures(
     counts: np.ndarray | None = None # Weights, samples x images; None: every image once
 ) -> np.ndarray: # One figure a sample: balanced accuracy, or accuracy where there is one class; NaN where a class was not drawn
     "Share of right answers, both classes alike"
-    right, fake = np.asarray(right, float), np.asarray(label) == FAKE
+    fake = np.asarray(label) == FAKE
     counts = np.ones((1, len(right))) if counts is None else counts
     sides = [m for m in (fake, ~fake) if m.any()]
-    with np.errstate(invalid='ignore', divide='ignore'): return np.mean([counts[:, m] @ right[m] / counts[:, m].sum(1) for m in sides], axis=0)
+    return np.mean([weighted_share(right, m, counts) for m in sides], axis=0)
 
 # %% ../nbs/13_rounds.ipynb #0cc53d7f
 FEWEST = 10            # groups; the bootstrap of fewer knows too little of their spread to refuse a round
@@ -392,7 +392,7 @@ def table(self: Rounds) -> pd.DataFrame:
     "A row a round: accuracy on the fixed hard set, the worst of the domains known before, the worst source of real photos, the decision"
     return pd.DataFrame([_table_row(e, self.state['about']['plan']['least']) for e in self.state['rounds']])
 
-# %% ../nbs/13_rounds.ipynb #9b3064cd
+# %% ../nbs/13_rounds.ipynb #6ffc48db
 def plot_rounds(
     rounds: Rounds, # From `fit_rounds` or `read_rounds`
     ax # Where to draw
@@ -409,8 +409,6 @@ def plot_rounds(
 def show(self: Rounds):
     "Table and picture, in a notebook"
     import matplotlib.pyplot as plt
-    try: from IPython.display import display
-    except ImportError: display = print
     display(self.table.round(3))
     plot_rounds(self, plt.subplots(figsize=(6, 3.4), layout='constrained')[1])
 
