@@ -518,20 +518,21 @@ def _shares(train, new, plan, max_repeats, pairs=None, pair_share=.65):
         if m.any(): w[m] = share * item_weights(train[m], plan.balance, pairs, pair_share)
     return cap_weights(w / w.sum(), train.label, max_repeats)
 
-# %% ../nbs/13_rounds.ipynb #d588417a
+# %% ../nbs/13_rounds.ipynb #ccfb27a1
 @patch
 def train(self: HardRounds, r):
     "Train on what was mined, average with the weights before, and keep the result"
     folder, learn, plan = self.rounds.folder(r), self.learn, self.plan
     if (folder/'model.pth').is_file(): return self.load(r)
     old, path, dls = {k: v.clone() for k, v in get_model(learn.model).state_dict().items()}, learn.path, learn.dls
-    with own_chance(plan.seed + r):
-        learn.dls, learn.path = self.loaders(r), folder
-        try: learn.fit_progressive(plan.phases, plan.monitor, cbs=self.cbs, cache=None, resume=True)
-        finally: learn.path, learn.dls = path, dls
-    if plan.soup:
-        get_model(learn.model).load_state_dict(averaged(old, get_model(learn.model).state_dict(), self.share_of_old))
-        renormed(learn, seed=plan.seed + r)
+    try:
+        with own_chance(plan.seed + r):
+            learn.dls, learn.path = self.loaders(r), folder
+            learn.fit_progressive(plan.phases, plan.monitor, cbs=self.cbs, cache=None, resume=True)
+        if plan.soup:
+            get_model(learn.model).load_state_dict(averaged(old, get_model(learn.model).state_dict(), self.share_of_old))
+            renormed(learn, seed=plan.seed + r)                              # on the images of the round
+    finally: learn.path, learn.dls = path, dls
     self.keep(r)
     for f in (folder/'checkpoint.pt', folder/learn.model_dir/'best.pth'): f.unlink(missing_ok=True)        # only a training under way needs them
 
