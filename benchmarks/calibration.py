@@ -19,7 +19,8 @@ from scipy.stats import betabinom, binom, binomtest
 from common import need, peak_mib, result, say, shared_dir
 from face_fake_or_not.core import FAKE, REAL, ItemsError, write_csv
 from face_fake_or_not.detector import load_detector
-from face_fake_or_not.image import look, open_image, prepare, to_rgb
+from face_fake_or_not.decode import open_image, to_rgb
+from face_fake_or_not.image import look, prepare
 from face_fake_or_not.intervals import interval, resample_counts
 from face_fake_or_not.items import face_items
 from face_fake_or_not.robustness import robustness, sample_items

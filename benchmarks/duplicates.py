@@ -17,7 +17,7 @@ import numpy as np
 from common import need, peak_mib, result, say, shared_dir
 from face_fake_or_not.duplicates import (NEIGHBOURS, _candidates, _closest, _confirmed, _reach_for, find_duplicates, fingerprints, leaks, near_pairs, similarity,
                                          window_hashes)
-from face_fake_or_not.image import open_image, to_rgb
+from face_fake_or_not.decode import open_image, to_rgb
 from face_fake_or_not.items import face_items
 
 BITS = 4    # in which the hashes of a planted pair may differ

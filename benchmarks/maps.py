@@ -20,11 +20,13 @@ from PIL import Image
 from common import need, result, say, shared_dir
 from face_fake_or_not.cam import cam_layer, cam_maps, cam_shift, occlusion_maps, pixel_probs, randomisation_test
 from face_fake_or_not.core import write_json
-from face_fake_or_not.detector import EMBEDDED, load_detector
+from face_fake_or_not.detector import load_detector
+from face_fake_or_not.runtime import EMBEDDED
 from face_fake_or_not.explain import MapTest, deletion_insertion, filled, mean_interval, occlusion_map, order_curves, region_share, to_photo, to_square
 from face_fake_or_not.export import bundle_learner
 from face_fake_or_not.faces import find_faces
-from face_fake_or_not.image import open_image, prepare, to_rgb
+from face_fake_or_not.decode import open_image, to_rgb
+from face_fake_or_not.image import prepare
 
 FILLS, METHODS = ('blur', 'mean'), ('cam', 'occlusion')
 

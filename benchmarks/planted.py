@@ -11,7 +11,7 @@ from PIL import Image, ImageEnhance
 from common import need, result, say, shared_dir
 from face_fake_or_not.audit import audit
 from face_fake_or_not.duplicates import find_duplicates
-from face_fake_or_not.image import open_image, to_rgb
+from face_fake_or_not.decode import open_image, to_rgb
 from face_fake_or_not.items import face_items
 
 CHANGES = dict(saved=lambda im: im, smaller=lambda im: im.resize([round(v*.7) for v in im.size]), brighter=lambda im: ImageEnhance.Brightness(im).enhance(1.15),

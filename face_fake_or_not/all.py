@@ -7,10 +7,11 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/all.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/21_all.ipynb #453ac9fd
+# %% ../nbs/21_all.ipynb #a5fa8e94
 from .core import *
 from .law import *
 from .faces import *
+from .decode import *
 from .image import *
 from .verdict import *
 from .intervals import *
@@ -25,7 +26,7 @@ from .facts import *
 from .harmonise import *
 from .audit import *
 
-# %% ../nbs/21_all.ipynb #43473fc8
+# %% ../nbs/21_all.ipynb #313e9bc0
 from .transforms import *
 from .tiers import CURVES, SLICES, TIERS, conditions, degrade
 from .augment import *
@@ -50,6 +51,7 @@ from .explain import Explanation, deletion_insertion, explain_photo, map_test, o
 from .cam import cam_maps, plot_randomisation, randomisation_test
 from .report import readable, write_report
 from .export import *
+from .runtime import *
 from .detector import *
 from .recipe import *
 from .recipes import *

@@ -9,12 +9,13 @@ __all__ = ['SAYS', 'TITLE', 'INTRO', 'PRIVACY', 'WAITING', 'KEEP', 'QUEUE', 'MAX
            'score_words', 'facts_words', 'verdict_html', 'problem_html', 'card_text', 'uploaded_bytes', 'Desk',
            'create_app', 'launch_settings', 'serve', 'launch']
 
-# %% ../nbs/19_app.ipynb #ae72a130
+# %% ../nbs/19_app.ipynb #3efd5a25
 import html, os, re, signal, threading
 from pathlib import Path
 
 from .core import FAKE, REAL, ImageError, Prediction, need
-from .detector import BaseDetector, load_detector
+from .detector import load_detector
+from .runtime import BaseDetector
 from .verdict import Rule
 
 # %% ../nbs/19_app.ipynb #1693ee39

@@ -9,7 +9,7 @@ __all__ = ['FEATURES', 'ENVELOPE', 'WARN_AUC', 'FAIL_AUC', 'ADVICE', 'COLOURS', 
            'held_out_scores', 'shortcut_row', 'pixel_facts', 'harmonised_facts', 'level_of', 'shortcut_table',
            'balance_findings', 'Audit', 'shortcut_finding', 'audit', 'audit_figure']
 
-# %% ../nbs/05_audit.ipynb #a1d4346b
+# %% ../nbs/05_audit.ipynb #b65e61a2
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,8 @@ from .duplicates import find_duplicates, group_duplicates, leaks
 from .facts import facts_table, file_facts, shorts
 from .harmonise import fit_law, harmonised_file
 from .frames import add_faces, face_box
-from .image import Spec, native_short, open_image, sharpness, to_rgb
+from .decode import open_image, to_rgb
+from .image import Spec, native_short, sharpness
 from .intervals import group_codes, interval, resample_counts, weighted_auc
 from .law import Law
 

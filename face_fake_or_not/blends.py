@@ -7,7 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/blends.html.md"""
 # %% auto #0
 __all__ = ['MASKS', 'CANVAS', 'blend_mask', 'self_blended', 'up_convolved', 'SelfBlend', 'UpConv', 'made_tfms']
 
-# %% ../nbs/06b_blends.ipynb #d1ef7ea5
+# %% ../nbs/06b_blends.ipynb #060585bb
 import inspect, math, random
 
 import numpy as np
@@ -23,7 +23,8 @@ from torchvision.transforms.v2 import functional as tvf
 
 from .core import FAKE, REAL, RunError
 from .faces import find_faces
-from .image import Spec, native_short, scale_short, to_rgb
+from .decode import to_rgb
+from .image import Spec, native_short, scale_short
 from .transforms import check_number
 
 # %% ../nbs/06b_blends.ipynb #cbd34960

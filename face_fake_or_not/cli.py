@@ -71,12 +71,12 @@ def _pairs(folder, pairs):
     if pairs and not pairs.is_file(): raise FaceFakeError(f'{pairs}: no such file of pairs')
     return pd.read_csv(file) if file.is_file() else None
 
-# %% ../nbs/20_cli.ipynb #2effffc9
+# %% ../nbs/20_cli.ipynb #3741aedc
 def expand(
     paths: list[str] # Files, folders and globs
 ) -> list[str]: # Files; what does not exist stays, so that it gets its row
     "Every image that `paths` mean"
-    from face_fake_or_not.image import image_files
+    from face_fake_or_not.decode import image_files
     out = []
     for p in paths:
         if Path(p).is_dir(): out += _in_folder(p, image_files(p))

@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/data.html.md"""
 __all__ = ['MAX_UNREADABLE', 'FacePath', 'get_path', 'get_label', 'by_split', 'load_face', 'face_datablock', 'item_weights',
            'cap_weights', 'systematic_draw', 'BalancedDL', 'face_dataloaders', 'spec_of']
 
-# %% ../nbs/07_data.ipynb #cd570d26
+# %% ../nbs/07_data.ipynb #527415a2
 import os, sys, warnings
 from pathlib import Path
 
@@ -27,7 +27,8 @@ from PIL import Image
 
 from .core import FAKE, REAL, VOCAB, ImageError, ItemsError
 from .frames import add_faces, face_box
-from .image import Spec, open_image, to_rgb
+from .decode import open_image, to_rgb
+from .image import Spec
 from .items import pair_mask, read_pairs, split_items
 from .transforms import Delivery, Region, Window
 

@@ -9,7 +9,7 @@ __all__ = ['SIDE', 'CELLS', 'PICTURE', 'IN_MEMORY', 'GRID', 'N_BITS', 'WINDOWS',
            'PLAIN', 'TINT', 'LEVELS', 'NEIGHBOURS', 'SPLIT_AGAIN', 'thumbnail', 'fingerprints', 'window_hashes',
            'near_pairs', 'similarity', 'find_duplicates', 'group_duplicates', 'leaks', 'drop_duplicates']
 
-# %% ../nbs/03a_duplicates.ipynb #8793847b
+# %% ../nbs/03a_duplicates.ipynb #bfa47edb
 import contextlib, hashlib, itertools, math, os, tempfile, warnings
 from collections.abc import Iterable
 from functools import lru_cache, partial
@@ -20,7 +20,7 @@ import pandas as pd
 from PIL import Image
 
 from .core import ImageError, ItemsError, file_sha256, in_threads, named
-from .image import open_image, to_rgb
+from .decode import open_image, to_rgb
 from .items import item_keys
 
 # %% ../nbs/03a_duplicates.ipynb #fee609f5

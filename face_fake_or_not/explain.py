@@ -9,7 +9,7 @@ __all__ = ['RAISED', 'LOWERED', 'MIN_PHOTOS', 'ExplainError', 'filled', 'occlusi
            'overlay', 'Explanation', 'explain_photo', 'moved_map', 'order_curves', 'mean_interval',
            'deletion_insertion', 'MapTest', 'map_test', 'plot_map_test', 'map_likeness']
 
-# %% ../nbs/14_explain.ipynb #1c486b5f
+# %% ../nbs/14_explain.ipynb #7bf651d5
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +19,8 @@ from PIL import Image, ImageFilter
 
 from .core import FaceFakeError
 from .faces import Face, face_square, find_faces
-from .image import Spec, look, native_short, open_image, to_rgb
+from .decode import open_image, to_rgb
+from .image import Spec, look, native_short
 from .verdict import to_logit
 
 # %% ../nbs/14_explain.ipynb #cc912709

@@ -7,7 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/facts.html.md"""
 # %% auto #0
 __all__ = ['CHROMA', 'file_facts', 'is_grey', 'facts_table', 'shorts', 'seen_table']
 
-# %% ../nbs/04a_facts.ipynb #051cd1b2
+# %% ../nbs/04a_facts.ipynb #1a9ce644
 import hashlib, os
 from pathlib import Path
 
@@ -16,7 +16,8 @@ import pandas as pd
 from PIL import Image, JpegImagePlugin
 
 from .core import in_threads, named
-from .image import Spec, jpeg_quality, open_image, seen_facts, to_rgb
+from .decode import open_image, to_rgb
+from .image import Spec, jpeg_quality, seen_facts
 
 # %% ../nbs/04a_facts.ipynb #cf3fe9bd
 CHROMA = {0: '4:4:4', 1: '4:2:2', 2: '4:2:0'}

@@ -7,7 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/frames.html.md"""
 # %% auto #0
 __all__ = ['FACE_COLUMNS', 'video_frames', 'items_from_video', 'add_faces', 'face_box']
 
-# %% ../nbs/03b_frames.ipynb #930ecc1e
+# %% ../nbs/03b_frames.ipynb #d0f48e1a
 import math, os, warnings
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -19,7 +19,7 @@ from PIL import Image
 
 from .core import ImageError, ItemsError, atomic_dir, in_threads, label_of, named
 from .faces import MIN_SCORE, find_faces
-from .image import VIDEO_SUFFIXES, open_image, to_rgb, video_files
+from .decode import VIDEO_SUFFIXES, open_image, to_rgb, video_files
 from .items import COLUMNS, Listing, face_items, save_items
 
 # %% ../nbs/03b_frames.ipynb #593e216f

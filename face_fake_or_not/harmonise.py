@@ -7,7 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/harmonise.html.md"""
 # %% auto #0
 __all__ = ['fit_law', 'pixel_seed', 'harmonised_file', 'harmonise_items']
 
-# %% ../nbs/04b_harmonise.ipynb #b04de19e
+# %% ../nbs/04b_harmonise.ipynb #9f2653eb
 import hashlib, random, warnings
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from .core import FAKE, REAL, ItemsError, atomic_dir, in_threads, named, write_j
 from .faces import face_square
 from .facts import facts_table, shorts
 from .frames import FACE_COLUMNS, add_faces, face_box
-from .image import Spec, open_image, region_of, to_rgb
+from .decode import open_image, to_rgb
+from .image import Spec, region_of
 from .items import item_keys, items_inside, save_items
 from .law import Law, law_bytes
 

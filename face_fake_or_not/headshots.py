@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/headshots.html.md"""
 __all__ = ['PARTS', 'WORDING', 'MODEL', 'OPENAI', 'MAX_ANSWER', 'headshot_parts', 'headshot_prompts', 'Pace', 'retry_delay',
            'Endpoint', 'Album', 'album_items', 'headshots']
 
-# %% ../nbs/03e_headshots.ipynb #0c65c30d
+# %% ../nbs/03e_headshots.ipynb #0aed4cea
 import base64, binascii, hashlib, itertools, json, math, os, random, re, threading, time, warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -20,7 +20,7 @@ import pandas as pd
 
 from .core import FAKE, ImageError, atomic_path, progress, say
 from .download import SourceError, Stopped, _alone, find_token, need_token
-from .image import open_image, to_rgb
+from .decode import open_image, to_rgb
 from .items import COLUMNS, save_items
 
 # %% ../nbs/03e_headshots.ipynb #73c2b86c

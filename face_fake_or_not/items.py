@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/items.html.md"""
 __all__ = ['COLUMNS', 'SPLITS', 'UNREAD', 'describe_path', 'why_unreadable', 'Listing', 'face_items', 'read_table', 'item_keys',
            'split_items', 'read_pairs', 'pair_items', 'pair_mask', 'save_items', 'items_inside']
 
-# %% ../nbs/03_items.ipynb #93cbfaa0
+# %% ../nbs/03_items.ipynb #80289dc3
 import hashlib, os, warnings
 from collections import Counter
 from itertools import compress
@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from .core import FAKE, REAL, FAKE_NAMES, REAL_NAMES, ImageError, ItemsError, atomic_path, in_threads, label_of
-from .image import VIDEO_SUFFIXES, files_below, image_files, open_image
+from .decode import VIDEO_SUFFIXES, files_below, image_files, open_image
 
 # %% ../nbs/03_items.ipynb #6e821652
 COLUMNS = ['path', 'label', 'domain', 'split', 'group']

@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/plots.html.md"""
 __all__ = ['plot_roc', 'plot_confusion', 'reliability', 'plot_reliability', 'plot_scores', 'plot_domains', 'plot_risk',
            'plot_history', 'plot_mistakes', 'have_images', 'figures', 'figure', 'mistakes_figure']
 
-# %% ../nbs/11a_plots.ipynb #a6daffc5
+# %% ../nbs/11a_plots.ipynb #75703e5b
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from .core import FAKE, REAL, atomic_path, display, write_csv, write_json
 from .evaluate import Evaluation, by_class, decided
-from .image import open_image, to_rgb
+from .decode import open_image, to_rgb
 from .intervals import rate
 from .items import pair_items
 from .metrics import area_under_risk, bin_of, calibration_error, risk_coverage

@@ -9,7 +9,7 @@ __all__ = ['WRITTEN', 'BASELINE_N', 'JUDGED', 'QUICK', 'loader_settings', 'recip
            'calibrate_run', 'run_baselines', 'finish_run', 'export_run', 'trained_run', 'run_recipe', 'run_rounds',
            'embedded_weights', 'quickstart']
 
-# %% ../nbs/18_recipes.ipynb #38bdc4da
+# %% ../nbs/18_recipes.ipynb #c798a962
 import shutil, sys, tempfile, warnings
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from fastcore.imports import IN_NOTEBOOK
 
 from .calibrate import calibrate, calibrated_scores, youden_table
 from .core import ItemsError, RunError, WeightsError, atomic_path, json_text, read_json, say, seed_everything, write_csv, write_json
-from .detector import EMBEDDED
+from .runtime import EMBEDDED
 from .duplicates import group_duplicates
 from .evaluate import Evaluation, evaluate
 from .export import export_bundle, rebuild_learner

@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/shards.html.md"""
 __all__ = ['MAX_FRAME', 'FRAME_BYTES', 'SEQUENCE', 'Shard', 'shards_in', 'frame_of', 'read_members', 'Pick', 'take_frames',
            'share_out', 'Journal', 'bytes_needed', 'wilddeepfake']
 
-# %% ../nbs/03d_shards.ipynb #9ac585a4
+# %% ../nbs/03d_shards.ipynb #a47b5f04
 import gzip, hashlib, io, json, math, queue, re, shutil, tarfile, threading, warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,7 +20,7 @@ import pandas as pd
 
 from .core import FAKE, REAL, ImageError, atomic_path, label_of, progress, read_json, say
 from .download import DAMAGE, HubRepo, SourceError, Stopped, _size, check_room, land
-from .image import SUFFIXES, image_files, open_image, to_rgb
+from .decode import SUFFIXES, image_files, open_image, to_rgb
 from .items import COLUMNS, SPLITS, face_items, save_items
 
 # %% ../nbs/03d_shards.ipynb #247b1349

@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/sources.html.md"""
 __all__ = ['SYNTHETIC', 'SOURCES', 'KINDS', 'draw_head', 'synthetic_face', 'synthetic_sample', 'Source', 'list_sources', 'Words',
            'lay_out', 'read_table', 'hub_images', 'get_source']
 
-# %% ../nbs/04_sources.ipynb #90c547d7
+# %% ../nbs/04_sources.ipynb #eb976d90
 import hashlib, io, json, math, os, random, re, warnings
 from collections import Counter
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFilter
 
 from .core import FAKE, REAL, ImageError, ItemsError, atomic_dir, label_of, need, progress, read_json, say, write_json
-from .image import SUFFIXES, image_files, open_image
+from .decode import SUFFIXES, image_files, open_image
 from .items import COLUMNS, SPLITS, describe_path, face_items, save_items
 from .download import ARCHIVES, HubRepo, SourceError, _unpack_all, check_room, download_kaggle, hub_fetch, hub_size, land
 from .shards import wilddeepfake

@@ -10,7 +10,7 @@ __all__ = ['RULES', 'COVERAGES', 'with_temperature', 'fit_temperature', 'best_ba
            'rule_by', 'plot_rule', 'youden_table', 'gate_facts', 'passes', 'decides', 'decided_cases', 'GateFit',
            'fit_gate', 'plot_risk_coverage', 'own_rule', 'unlike', 'model_spec', 'calibrate_on', 'with_rule']
 
-# %% ../nbs/10c_thresholds.ipynb #405b6c14
+# %% ../nbs/10c_thresholds.ipynb #24441a49
 import copy, datetime, shutil, warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +23,8 @@ from sklearn.metrics import roc_curve
 
 from .core import FAKE, REAL, BundleError, ItemsError, atomic_dir, file_sha256, label_of, read_bundle, write_json
 from .facts import seen_table
-from .image import Spec, image_files
+from .decode import image_files
+from .image import Spec
 from .intervals import group_codes
 from .verdict import Gate, Rule, to_logit
 

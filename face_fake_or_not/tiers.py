@@ -9,7 +9,7 @@ __all__ = ['TIERS', 'CURVES', 'SLICES', 'encoded', 'delivered', 'saved', 'resize
            'screenshot', 'uploaded_twice', 'smoothed_skin', 'tone_mapped', 'night', 'upscaled', 'greyscale',
            'conditions', 'degrade']
 
-# %% ../nbs/06c_tiers.ipynb #f29d02f0
+# %% ../nbs/06c_tiers.ipynb #d80f2d42
 import hashlib, io, os, zlib
 from collections.abc import Callable
 from functools import partial
@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
 from .core import FaceFakeError, ImageError, named
-from .image import open_image, to_rgb
+from .decode import open_image, to_rgb
 
 # %% ../nbs/06c_tiers.ipynb #09e4fc3f
 def encoded(

@@ -7,7 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/transforms.html.md"""
 # %% auto #0
 __all__ = ['FILTERS', 'STRONG_DELIVERY', 'check_number', 'check_range', 'Delivery', 'Window', 'delivery_tfms', 'Region']
 
-# %% ../nbs/06_transforms.ipynb #eb2d2b22
+# %% ../nbs/06_transforms.ipynb #d7fcde34
 import inspect, math, random
 
 from fastai.vision.core import PILImage
@@ -17,7 +17,8 @@ from fasttransform import Transform
 from PIL.Image import Resampling
 
 from .core import RunError
-from .image import Spec, fit, native_short, region_of, resave, scale_short, to_rgb
+from .decode import to_rgb
+from .image import Spec, fit, native_short, region_of, resave, scale_short
 
 # %% ../nbs/06_transforms.ipynb #6cefd97c
 FILTERS = (Resampling.BILINEAR, Resampling.BICUBIC, Resampling.LANCZOS, Resampling.BOX)
