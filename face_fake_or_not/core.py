@@ -49,7 +49,7 @@ def named(
     text = str(error) or type(error).__name__
     return f'{source}: {text}' if isinstance(source, (str, os.PathLike)) and str(source) not in text else text
 
-# %% ../nbs/00_core.ipynb #1f9f0fd9
+# %% ../nbs/00_core.ipynb #4d3cad14
 @dataclass
 class Prediction:
     "What a detector says of one image"
@@ -59,10 +59,10 @@ class Prediction:
     reasons: list[str] = field(default_factory=list) # Why the verdict is not simply the label
     faces: list[dict] = field(default_factory=list)  # One entry a face, the largest first: box, confidence (that it is a face), score (its own P(fake) or None), used (for the verdict)
     facts: dict = field(default_factory=dict)       # What was measured on the file: width, height, quality
-    evidence: list[dict] = field(default_factory=list) # What the file says of its origin, see `file_evidence`; never part of the score
     path: str | None = None                         # Where the image came from, if from a file
     error: str | None = None                        # Why there is no result
     seconds: float | None = None                    # Wall time of this image, decoding included
+    evidence: list[dict] = field(default_factory=list) # What the file says of its origin, see `file_evidence`; never part of the score
     timing: dict = field(default_factory=dict)      # Where it went, seconds: prepare (reading to pixels), network
 
     @property
