@@ -1,6 +1,9 @@
 "The Space: serves the bundle that `FFON_DETECTOR` names, or the detector inside the package"
-from face_fake_or_not.app import create_app, serve
+import sys
 
-demo = create_app()
+from face_fake_or_not.core import FaceFakeError
+from face_fake_or_not.serve import launch
 
-if __name__ == '__main__': serve(demo)
+if __name__ == '__main__':
+    try: launch()
+    except (FaceFakeError, KeyboardInterrupt) as e: sys.exit(str(e) or 'stopped')

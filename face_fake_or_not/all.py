@@ -7,11 +7,12 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/all.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/21_all.ipynb #a5fa8e94
+# %% ../nbs/21_all.ipynb #d9846336
 from .core import *
 from .law import *
 from .faces import *
 from .decode import *
+from .evidence import file_evidence
 from .image import *
 from .verdict import *
 from .intervals import *
@@ -26,7 +27,7 @@ from .facts import *
 from .harmonise import *
 from .audit import *
 
-# %% ../nbs/21_all.ipynb #313e9bc0
+# %% ../nbs/21_all.ipynb #e01e4ce0
 from .transforms import *
 from .tiers import CURVES, SLICES, TIERS, conditions, degrade
 from .augment import *
@@ -51,8 +52,11 @@ from .explain import Explanation, deletion_insertion, explain_photo, map_test, o
 from .cam import cam_maps, plot_randomisation, randomisation_test
 from .report import readable, write_report
 from .export import *
+from .lowbit import add_precision
+from .hub import pull_bundle, push_bundle
 from .runtime import *
 from .detector import *
+from .bulk import score_folder
 from .recipe import *
 from .recipes import *
 

@@ -8,10 +8,11 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/core.html.md"""
 __all__ = ['FAKE', 'REAL', 'VOCAB', 'VERDICTS', 'FAKE_NAMES', 'REAL_NAMES', 'FORMAT', 'label_of', 'FaceFakeError', 'ItemsError',
            'ImageError', 'WeightsError', 'BundleError', 'TrustError', 'RunError', 'named', 'Prediction', 'known_keys',
            'atomic_path', 'atomic_dir', 'json_text', 'write_json', 'write_csv', 'read_json', 'file_sha256',
-           'read_bundle', 'seed_everything', 'need', 'say', 'display', 'progress', 'in_threads']
+           'read_bundle', 'signature', 'check_signature', 'seed_everything', 'need', 'say', 'display', 'progress',
+           'in_threads']
 
-# %% ../nbs/00_core.ipynb #a51c076c
-import contextlib, hashlib, importlib, json, os, random, shutil, sys, tempfile
+# %% ../nbs/00_core.ipynb #53ddf6f2
+import contextlib, hashlib, importlib, json, os, random, re, shutil, sys, tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
@@ -177,7 +178,7 @@ def file_sha256(
         while block := f.read(1 << 20): h.update(block)
     return h.hexdigest()
 
-# %% ../nbs/00_core.ipynb #376a8dfc
+# %% ../nbs/00_core.ipynb #e73868ae
 FORMAT = 1   # the bundle format this version writes, and the newest it understands
 
 def read_bundle(
@@ -189,17 +190,45 @@ def read_bundle(
     if not (path/'detector.json').is_file(): raise BundleError(f'{path}: no detector.json, so this is no bundle')
     try: info = read_json(path/'detector.json')
     except ValueError as e: raise BundleError(f'{path}/detector.json is damaged ({e})') from e
+    if not isinstance(info, dict): raise BundleError(f'{path}/detector.json holds no settings')
     missing = {'format', 'vocab', 'spec', 'rule', 'sha256'} - set(info)
     if missing: raise BundleError(f'{path}/detector.json lacks {", ".join(sorted(missing))}')
     if not isinstance(info['format'], int) or info['format'] > FORMAT: raise BundleError(f'{path}: format {info["format"]} is newer than this version understands ({FORMAT}); upgrade face_fake_or_not')
-    if sorted(info['vocab']) != sorted(VOCAB): raise BundleError(f'{path}: labels {info["vocab"]}, expected {list(VOCAB)}')
+    if not isinstance(info['vocab'], list) or sorted(map(str, info['vocab'])) != sorted(VOCAB): raise BundleError(f'{path}/detector.json: labels {info["vocab"]}, expected {list(VOCAB)}')
+    _check_names(path, info['sha256'])
     _check_hash(path/network, info['sha256'].get(network))
     return info
+
+def _check_names(path, hashes):
+    "The files of a bundle lie in its folder: a name that leads out of it would be copied there with the rest"
+    odd = [n for n in hashes if not re.fullmatch(r'\w[\w.-]*', n, re.ASCII)] if isinstance(hashes, dict) else ['no files']
+    if odd: raise BundleError(f'{path}/detector.json lists {odd[0]!r}, which is no plain file name')
 
 def _check_hash(file, want):
     "A file must be there and be the one that was exported"
     if not file.is_file(): raise BundleError(f'{file}: missing from the bundle')
     if file_sha256(file) != want: raise BundleError(f'{file} does not match its sha256 in detector.json: changed or damaged; get the bundle again')
+
+# %% ../nbs/00_core.ipynb #4a9e1a08
+def signature(
+    info: dict # Content of detector.json
+) -> str: # JSON on one line
+    "What a network must be fed and what its outputs mean, to be written into the network's own file"
+    return json_text({k: info[k] for k in ('vocab', 'spec')}, None)
+
+def check_signature(
+    info: dict, # Content of detector.json
+    signed: str | None, # What the network's file says of itself; None: it is from before that was written
+    where: str | Path # The network's file, for the message
+):
+    "`BundleError` where detector.json says otherwise than the network itself about its labels or its preprocessing"
+    if not signed: return
+    try: own, told = json.loads(signed), json.loads(signature(info))
+    except ValueError as e: raise BundleError(f'{where}: what it says of itself is damaged ({e}); get the bundle again') from e
+    if own.get('vocab') != told['vocab']: raise BundleError(f'{where}: its labels are {own.get("vocab")}, but detector.json says {told["vocab"]}; get the bundle again')
+    spec = own.get('spec') or {}
+    k = next((k for k in sorted({*spec, *told['spec']}) if spec.get(k) != told['spec'].get(k)), None)
+    if k: raise BundleError(f'{where}: it was made for {k} {spec.get(k)}, but detector.json says {told["spec"].get(k)}; get the bundle again')
 
 # %% ../nbs/00_core.ipynb #42a04ae6
 def seed_everything(
@@ -210,6 +239,9 @@ def seed_everything(
     if 'numpy' in sys.modules: sys.modules['numpy'].random.seed(seed % 2**32)
     if 'torch' in sys.modules: sys.modules['torch'].manual_seed(seed)
     return seed
+
+# %% ../nbs/00_core.ipynb #c9855e3a
+os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')    # before ONNX Runtime is imported: it writes a device id and reports its use otherwise, and here nothing leaves the machine
 
 # %% ../nbs/00_core.ipynb #be93010e
 def need(

@@ -9,14 +9,13 @@ __all__ = ['WRITTEN', 'BASELINE_N', 'JUDGED', 'QUICK', 'loader_settings', 'recip
            'calibrate_run', 'run_baselines', 'finish_run', 'export_run', 'trained_run', 'run_recipe', 'run_rounds',
            'embedded_weights', 'quickstart']
 
-# %% ../nbs/18_recipes.ipynb #c798a962
+# %% ../nbs/18_recipes.ipynb #2a9c618b
 import shutil, sys, tempfile, warnings
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
-import torch
 from fastai.callback.training import GradientAccumulation
 from fastai.learner import Learner
 from fastai.losses import LabelSmoothingCrossEntropy
@@ -35,7 +34,7 @@ from .generalise import baselines, frozen_features
 from .harmonise import fit_law
 from .image import Spec
 from .items import face_items, items_inside, read_pairs, save_items, split_items
-from .learner import face_learner
+from .learner import face_learner, load_tensors
 from .processes import check_world, is_first, leave_group, several_processes, share, world
 from .recipe import Recipe, get_recipe
 from .report import write_report
@@ -185,7 +184,7 @@ def _copy(src, dst):
     "Copy a file, whole or not at all"
     with atomic_path(dst) as tmp: shutil.copyfile(src, tmp)
 
-# %% ../nbs/18_recipes.ipynb #c28110d1
+# %% ../nbs/18_recipes.ipynb #cd63cf87
 def export_run(
     path: str | Path, # A run folder
     num_workers: int | None = None # Processes that load images
@@ -205,7 +204,7 @@ def trained_run(
     if not run.get('best'): raise RunError(f'{path}: the training did not reach its end; train again')
     dls = face_dataloaders(items, spec=recipe.final_spec, bs=recipe.bs, num_workers=num_workers)
     learn = rebuild_learner(run['meta'], dls, path)
-    learn.model.load_state_dict(torch.load(path/'models'/'best.pth', weights_only=True))
+    learn.model.load_state_dict(load_tensors(path/'models'/'best.pth'))
     learn.best = run['best']
     if (path/'history.csv').is_file(): learn.history = pd.read_csv(path/'history.csv')
     return learn, recipe, items, pairs, run['notes']

@@ -15,7 +15,7 @@ from nbdev.doclinks import nbdev_export
 import readme
 
 ROOT, LIB = readme.ROOT, 'face_fake_or_not'
-LIGHT = 'core law faces decode image verdict intervals items duplicates frames download shards headshots sources facts harmonise audit tiers metrics evaluate plots robustness thresholds explain report hub runtime detector app cli'.split()
+LIGHT = 'core law faces decode image evidence verdict intervals items duplicates frames download shards headshots sources facts harmonise audit tiers metrics evaluate plots robustness thresholds explain report hub runtime detector bulk rates words pictures app serve cli'.split()
 SLOW_IMPORTS = 'torch', 'fastai'
 ALL_IMPORTS = SLOW_IMPORTS + ('numpy', 'PIL', 'pandas', 'gradio', 'onnxruntime')
 MAX_LINES = 45
