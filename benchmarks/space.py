@@ -4,7 +4,7 @@
 Measured: seconds and MB of the installation, seconds from start until `/health` answers and until the first prediction is there, memory, seconds to stop, what lies on the disk afterwards;
 and that the score is the detector's own, and that torch and fastai are absent. Run `python benchmarks/space.py` in the repository; uv is used where it is installed (much faster than pip).
 `--venv` uses an environment that is already there."""
-import argparse, json, os, re, shutil, signal, subprocess, sys, tempfile, time
+import argparse, json, os, re, shutil, subprocess, sys, tempfile, time
 from pathlib import Path
 
 from common import result, say

@@ -483,7 +483,7 @@ def serve(
     settings = AppSettings.read(detector=detector, sha256=sha256, labels=labels, detectors=compare or None, mcp=mcp)
     launch(_detector(detector, trust, sha256, labels) if detector else None, settings, server_name=host, server_port=port, inbrowser=open_browser)
 
-# %% ../nbs/20_cli.ipynb #ce82d157
+# %% ../nbs/20_cli.ipynb #6a64e9a5
 @app.command()
 def quantize(
     bundle: Annotated[Path, typer.Argument(metavar='BUNDLE', help='A bundle folder.')],
@@ -507,6 +507,7 @@ def _photos(folder):
     try: return face_items(folder)
     except FaceFakeError: return [str(f) for f in image_files(folder)]
 
+# %% ../nbs/20_cli.ipynb #069cdf05
 @app.command()
 def push(
     bundle: Annotated[Path, typer.Argument(metavar='BUNDLE', help='A bundle or run folder.')],

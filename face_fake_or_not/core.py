@@ -6,10 +6,10 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/core.html.md"""
 
 # %% auto #0
 __all__ = ['FAKE', 'REAL', 'VOCAB', 'VERDICTS', 'FAKE_NAMES', 'REAL_NAMES', 'FORMAT', 'label_of', 'FaceFakeError', 'ItemsError',
-           'ImageError', 'WeightsError', 'BundleError', 'TrustError', 'RunError', 'named', 'Prediction', 'known_keys',
-           'atomic_path', 'atomic_dir', 'json_text', 'write_json', 'write_csv', 'read_json', 'file_sha256',
-           'read_bundle', 'signature', 'check_signature', 'seed_everything', 'need', 'say', 'display', 'progress',
-           'in_threads']
+           'ImageError', 'WeightsError', 'BundleError', 'TrustError', 'RunError', 'printable', 'named', 'Prediction',
+           'known_keys', 'atomic_path', 'atomic_dir', 'json_text', 'write_json', 'write_csv', 'read_json',
+           'file_sha256', 'read_bundle', 'signature', 'check_signature', 'seed_everything', 'need', 'say', 'display',
+           'progress', 'in_threads']
 
 # %% ../nbs/00_core.ipynb #53ddf6f2
 import contextlib, hashlib, importlib, json, os, random, re, shutil, sys, tempfile
@@ -41,14 +41,21 @@ class BundleError(FaceFakeError): "A bundle that is missing, incomplete, changed
 class TrustError(FaceFakeError): "A pickle that nobody vouched for"
 class RunError(FaceFakeError): "A training run that cannot go on as asked"
 
-# %% ../nbs/00_core.ipynb #8a943431
+# %% ../nbs/00_core.ipynb #f3c16977
+def printable(
+    text: str # A name or message from anywhere
+) -> str: # One line
+    "`text` with whatever a terminal would obey, or could not show, written as an escape"
+    return ''.join(c if c.isprintable() else c.encode('unicode_escape').decode() for c in text)
+
+# %% ../nbs/00_core.ipynb #27a850e5
 def named(
     source, # What could not be read: a path, or an image or bytes, which have no name
     error: Exception # Why
 ) -> str: # One line
     "The reason why a file cannot be read, with its name"
-    text = str(error) or type(error).__name__
-    return f'{source}: {text}' if isinstance(source, (str, os.PathLike)) and str(source) not in text else text
+    text, name = str(error) or type(error).__name__, printable(str(source)) if isinstance(source, (str, os.PathLike)) else ''
+    return f'{name}: {text}' if name and name not in text else text
 
 # %% ../nbs/00_core.ipynb #4d3cad14
 @dataclass

@@ -6,9 +6,9 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/decode.html.md"""
 
 # %% auto #0
 __all__ = ['MAX_BYTES', 'MAX_PIXELS', 'MAX_MEMORY', 'FORMATS', 'SUFFIXES', 'VIDEO_SUFFIXES', 'LARGE_PHOTO', 'memory_needed',
-           'printable', 'open_image', 'files_below', 'image_files', 'video_files', 'place_for', 'to_rgb']
+           'open_image', 'files_below', 'image_files', 'video_files', 'place_for', 'to_rgb']
 
-# %% ../nbs/00c_decode.ipynb #410baba6
+# %% ../nbs/00c_decode.ipynb #3f6633ed
 import contextlib, io, os, stat, threading
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from PIL import Image, ImageFile, ImageOps
 # Pillow knows a format only once its plugin is imported; importing all forty of them would slow every start
 from PIL import AvifImagePlugin, BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, PpmImagePlugin, TiffImagePlugin, WebPImagePlugin
 
-from .core import ImageError
+from .core import ImageError, printable
 
 # %% ../nbs/00c_decode.ipynb #eb6b8f62
 MAX_BYTES  = 100_000_000   # of a file
@@ -65,13 +65,7 @@ def _bounded_tags(self, fp):
 
 TiffImagePlugin.ImageFileDirectory_v2.load = _bounded_tags   # all roads to EXIF go through it, also those inside Pillow's decoders
 
-# %% ../nbs/00c_decode.ipynb #761f3684
-def printable(
-    text: str # A name or message from anywhere
-) -> str: # One line
-    "`text` with whatever a terminal would obey, or could not show, written as an escape"
-    return ''.join(c if c.isprintable() else c.encode('unicode_escape').decode() for c in text)
-
+# %% ../nbs/00c_decode.ipynb #3ee452cf
 def _name(source): return printable(str(source)) if isinstance(source, (str, os.PathLike)) else 'image'
 
 def _content(source):

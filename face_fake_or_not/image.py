@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/image.html.md"""
 __all__ = ['Spec', 'region_of', 'native_short', 'scale_short', 'crop_at', 'window_at', 'resave', 'fit', 'face_pixels', 'prepare',
            'jpeg_quality', 'image_facts', 'earlier_quality', 'sharpness', 'Seen', 'look', 'seen_facts']
 
-# %% ../nbs/01_image.ipynb #f2fb05d3
+# %% ../nbs/01_image.ipynb #2765a4b1
 import io, math
 from dataclasses import asdict, dataclass, replace
 
@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from .core import ImageError, known_keys, named
-from .decode import open_image, to_rgb
+from .decode import open_image, place_for, to_rgb
 from .faces import Face, face_crop, find_faces
 from .law import Law, harmonised
 
@@ -133,7 +133,7 @@ def _span(room, full, size, f):
     low, high = x // step * step, min(room, -(-(x + size) // step) * step)
     return low, high, x, low * full // room, high * full // room
 
-# %% ../nbs/01_image.ipynb #0745431a
+# %% ../nbs/01_image.ipynb #65c3aab0
 def resave(
     im: Image.Image, # An RGB image
     quality: int, # 1 to 95
@@ -168,7 +168,9 @@ def prepare(
     spec: Spec # The preprocessing
 ) -> np.ndarray: # `size` x `size` x 3, uint8
     "The pixels of `source` as the network sees them; raises `ImageError` with the reason when there are none"
-    try: return np.asarray(fit(region_of(to_rgb(open_image(source)), spec)[0], spec))
+    try:
+        im = open_image(source)
+        with place_for(im): return np.asarray(fit(region_of(to_rgb(im), spec)[0], spec))
     except ImageError as e: raise ImageError(named(source, e)) from e
 
 # %% ../nbs/01_image.ipynb #44ab0316
@@ -242,7 +244,7 @@ def sharpness(
     fine = np.diff(dx, axis=1)[1:-1] + np.diff(dy, axis=0)[:, 1:-1]
     return float(np.abs(fine).mean() / (np.abs(dx).mean() + np.abs(dy).mean() + 1e-3))
 
-# %% ../nbs/01_image.ipynb #5b73113e
+# %% ../nbs/01_image.ipynb #6465cfe5
 @dataclass
 class Seen:
     "A photo on its way to a network"
@@ -260,12 +262,14 @@ def look(
     "Everything there is to know of a photo before a network sees it; raises `ImageError`"
     im = open_image(source)
     facts = image_facts(im)                    # before `to_rgb`, which drops the quantisation tables
-    whole = to_rgb(im)
-    part, found = region_of(whole, spec, box)
-    pixels = np.asarray(fit(part, spec))
+    with place_for(im):
+        whole = to_rgb(im)
+        part, found = region_of(whole, spec, box)
+        pixels = np.asarray(fit(part, spec))
+        if faces and spec.region == 'whole': found = find_faces(whole)
     facts |= dict(earlier=earlier_quality(whole) if facts['quality'] is None else None, sharpness=sharpness(pixels))
     if spec.region == 'face': facts['face'] = found[0].size if found else 0
-    return Seen(whole, pixels, facts, find_faces(whole) if faces and spec.region == 'whole' else found)
+    return Seen(whole, pixels, facts, found)
 
 def seen_facts(
     source, # Path, bytes, PIL image or array

@@ -7,10 +7,9 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/pictures.html.md"""
 # %% auto #0
 __all__ = ['small_photo', 'data_address', 'thumbnail', 'outlined', 'map_words', 'map_html']
 
-# %% ../nbs/18c_pictures.ipynb #83b2fde9
+# %% ../nbs/18c_pictures.ipynb #e9d49f5b
 import base64, html, io
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from .decode import open_image, to_rgb

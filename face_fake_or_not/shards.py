@@ -8,8 +8,8 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/shards.html.md"""
 __all__ = ['MAX_FRAME', 'FRAME_BYTES', 'SEQUENCE', 'Shard', 'shards_in', 'frame_of', 'read_members', 'Pick', 'take_frames',
            'share_out', 'Journal', 'bytes_needed', 'wilddeepfake']
 
-# %% ../nbs/03d_shards.ipynb #a47b5f04
-import gzip, hashlib, io, json, math, queue, re, shutil, tarfile, threading, warnings
+# %% ../nbs/03d_shards.ipynb #57e9133f
+import gzip, hashlib, json, math, queue, re, shutil, tarfile, threading, warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor

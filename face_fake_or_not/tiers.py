@@ -9,9 +9,8 @@ __all__ = ['TIERS', 'CURVES', 'SLICES', 'encoded', 'delivered', 'saved', 'resize
            'screenshot', 'uploaded_twice', 'smoothed_skin', 'tone_mapped', 'night', 'upscaled', 'greyscale',
            'conditions', 'degrade']
 
-# %% ../nbs/06c_tiers.ipynb #d80f2d42
+# %% ../nbs/06c_tiers.ipynb #a8505ed7
 import hashlib, io, os, zlib
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
