@@ -9,7 +9,7 @@ __all__ = ['UTK_NAME', 'UTK_SEX', 'UTK_SKIN', 'AGES', 'RANGES', 'decided', 'set_
            'results_table', 'mean_pair_auc', 'pool_small', 'macro_table', 'age_range', 'utk_slices', 'with_slices',
            'slice_table', 'Evaluation', 'read_scores', 'join_scores', 'evaluate']
 
-# %% ../nbs/11_evaluate.ipynb #a7842567
+# %% ../nbs/11_evaluate.ipynb #c30f0d8b
 import os, re
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
-from .core import FAKE, REAL, ItemsError, label_of
+from .core import FAKE, REAL, VERDICTS, VOCAB, ItemsError, label_of
 from .intervals import auc_interval, balanced_rate, bootstrap, group_codes, logit_interval, rate, resample_counts, weighted_auc, weighted_share
 from .items import face_items, pair_items, pair_mask, read_pairs, read_table
 from .metrics import check_scores, metric_table, verdicts
@@ -239,7 +239,7 @@ def slice_table(
             out.append(dict(slice=column, value=value, n_real=int((own & ~fake).sum()), n_fake=int((own & fake).sum())) | {k + end: v for k, f in figures.items() for end, v in zip(('', '_lo', '_hi'), f)})
     return pd.DataFrame(out)
 
-# %% ../nbs/11_evaluate.ipynb #53b1de51
+# %% ../nbs/11_evaluate.ipynb #929b6c29
 @dataclass
 class Evaluation:
     "Scores of a set of items and everything said about them"
@@ -274,11 +274,18 @@ class Evaluation:
         labels = set(self.scores.label[own])
         return metric_table(self.scores[own | ~self.scores.label.isin(labels)], self.rule, self.threshold)
 
+    @property
+    def verdicts(self) -> dict:
+        "How many images of each label got which verdict; those of the scores alone where the table has no column `verdict`"
+        said = self.scores.verdict if 'verdict' in self.scores else verdicts(self.scores.score, self.rule)
+        return pd.crosstab(self.scores.label, said).reindex(index=VOCAB, columns=VERDICTS, fill_value=0).to_dict('index')
+
     def to_dict(self) -> dict:
         "Every figure, ready for JSON"
         out = dict(name=self.name, n=len(self.scores), splits=self.scores.split.value_counts().to_dict(), threshold=self.threshold, rule=self.rule.to_dict() if self.rule else None,
                    table=self.table.to_dict('records'), by_class=by_class(self.scores, self.threshold).to_dict('records'), confusion=self.confusion.to_dict('index'))
         if self.metrics is not None: out['metrics'] = self.metrics.set_index('metric').to_dict('index')
+        if self.rule: out['verdicts'] = self.verdicts
         for k in ('macro', 'slices'):
             if getattr(self, k) is not None: out[k] = getattr(self, k).to_dict('records')
         if self.pairs is not None and (self.table.kind == 'pair').any(): out['mean_pair_auc'] = dict(zip(('auc', 'lo', 'hi'), mean_pair_auc(self.scores, self.pairs)))

@@ -7,8 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/rates.html.md"""
 # %% auto #0
 __all__ = ['Rates', 'measured_rates']
 
-# %% ../nbs/18a_rates.ipynb #4973d632
-import re
+# %% ../nbs/18a_rates.ipynb #f973846d
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,26 +47,14 @@ class Rates:
         text = lambda v: f'{100*v:.0f}' if v >= .0995 else f'{100*v:.1f}'
         return f'{text(value)} ({text(lo)} to {text(hi)})'
 
-# %% ../nbs/18a_rates.ipynb #e31c889d
-_SENTENCE = re.compile(r'before the gate: .*?; ([\d.]+)% of the reals are called fake; of the fakes ([\d.]+)% are called fake')
-
-def _from_card(whole, card):
-    "The six counts, from an evaluation's first row and a card's sentence"
-    m, n = _SENTENCE.search(card), {t: whole[f'n_{t}'] for t in VOCAB}
-    if not m or not all(n.values()): return None
-    wrong_reals, right_fakes = round(float(m[1])/100*n[REAL]), round(float(m[2])/100*n[FAKE])
-    decided = round(whole['coverage']*(n[FAKE] + n[REAL]))
-    right = round(whole['decided_accuracy']*decided)
-    says = {FAKE: {FAKE: right_fakes, REAL: decided - right - wrong_reals}, REAL: {FAKE: wrong_reals, REAL: right - right_fakes}}
-    return {t: says[t] | dict(inconclusive=n[t] - sum(says[t].values())) for t in VOCAB}
-
-def _counts(ev, card):
-    "The six counts of an evaluation, or None where they make no sense"
-    counts = ev.get('verdicts') or _from_card(ev['table'][0], card)
+# %% ../nbs/18a_rates.ipynb #039f3ba7
+def _counts(ev):
+    "The six counts of an evaluation, or None where there are none that make sense"
+    counts = ev.get('verdicts')
     good = counts and all(isinstance(counts[t][v], int) and counts[t][v] >= 0 for t in VOCAB for v in VERDICTS) and all(sum(counts[t].values()) for t in VOCAB)
     return counts if good else None
 
-# %% ../nbs/18a_rates.ipynb #484d5b94
+# %% ../nbs/18a_rates.ipynb #39ab3f82
 def measured_rates(
     detector: BaseDetector # Of a bundle, or any other
 ) -> Rates | None: # None where nothing was measured at its thresholds
@@ -77,6 +64,6 @@ def measured_rates(
     try:
         ev = read_json(path)
         rule, own = Rule.from_dict(ev['rule']), detector.rule
-        counts = _counts(ev, detector.card) if (rule.real_below, rule.fake_above) == (own.real_below, own.fake_above) else None
+        counts = _counts(ev) if (rule.real_below, rule.fake_above) == (own.real_below, own.fake_above) else None
     except (KeyError, TypeError, ValueError): return None        # an evaluation of another make says nothing
     return Rates(counts) if counts else None
