@@ -6,4 +6,4 @@ from face_fake_or_not.serve import launch
 
 if __name__ == '__main__':
     try: launch()
-    except (FaceFakeError, KeyboardInterrupt) as e: sys.exit(str(e) or 'stopped')
+    except (FaceFakeError, OSError, KeyboardInterrupt) as e: sys.exit(str(e) or 'stopped')

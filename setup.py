@@ -47,6 +47,6 @@ setup(
     include_package_data=False,
     package_data={lib: ['embedded/*', 'embedded_faces/*']},
     install_requires=cfg['requirements'].split(),
-    extras_require={o: cfg[f'{o}_requirements'].split() for o in ('video', 'ray', 'mcp', 'dev')},
+    extras_require={o: cfg[f'{o}_requirements'].split() for o in ('video', 'remote', 'ray', 'mcp', 'dev')},
     entry_points={'console_scripts': cfg['console_scripts'].split(), 'nbdev': [f'{lib}={lib}._modidx:d']},
     zip_safe=False)

@@ -3,10 +3,11 @@
 
 Every answer is compared with what must come: the detector's own score within 1e-6, or the right refusal. Reported: unexpected answers, p50 and p95 in seconds and as multiples of one request on
 the idle server, answers that say that the queue is full (those are asked again, and counted), what `/health` took meanwhile, memory after a warm-up, at the end and at most, files on the disk while it runs, after the
-time uploads are kept, and after a stop; then a burst of 4 times as many clients as may wait. Photos come from the folder FFON_SHARED names where it is there, and are drawn otherwise; the last line is JSON.
+time uploads are kept, and after a stop; then a burst of 4 times as many clients as may wait. Photos come from the folder FFON_SHARED names where it is there, and are drawn otherwise; the last line is JSON;
+exit status 1 after an unexpected answer, a file that is left or an error in the server's log.
 
     python benchmarks/app_load.py [--n 200]"""
-import argparse, csv, io, random, struct, tempfile, threading, time, zipfile, zlib
+import argparse, csv, io, random, struct, sys, tempfile, threading, time, zipfile, zlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -115,12 +116,14 @@ def main():
         said = server.said()
         if 'Traceback' in said: say(said[-4000:])
         errors = Counter(l.split(':', 1)[0] for l in said.splitlines() if 'Traceback' in l or l.startswith('ERROR'))
+    wrong = alone.wrong + load.wrong + burst.wrong
     at = lambda x, q: round(float(np.quantile(x, q)), 3) if x else None
     one = at(alone.times['good'], .5)
-    result('app_load', requests=args.n, clients=args.clients, good=len(load.times['good']), bad=len(load.times['bad']), unexpected=len(load.wrong) + len(burst.wrong), examples=(load.wrong + burst.wrong)[:5],
+    result('app_load', requests=args.n, clients=args.clients, good=len(load.times['good']), bad=len(load.times['bad']), unexpected=len(wrong), examples=wrong[:5],
            largest_score_difference=load.off, queue_full=load.full, seconds=round(seconds, 1), one_alone_s=one, p50_s=at(load.times['good'], .5), p95_s=at(load.times['good'], .95),
            p50_of_one_alone_times_clients=round(at(load.times['good'], .5) / one / args.clients, 2), bad_p50_s=at(load.times['bad'], .5), bad_p95_s=at(load.times['bad'], .95),
            health_p50_s=at(pulse.took, .5), health_max_s=at(pulse.took, 1), burst=dict(clients=128, requests=256, queue_full=burst.full, unexpected=len(burst.wrong)),
            rss_mib=dict(before=before['rss'], after=after['rss'], peak=peak), files=dict(most=pulse.files, after_keep=kept, after_stop=left), stop_s=round(stop, 2), errors_in_log=errors)
+    sys.exit(bool(wrong or kept or left or errors))
 
 if __name__ == '__main__': main()

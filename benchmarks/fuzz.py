@@ -1,18 +1,18 @@
 #!/usr/bin/env python
-"""A coverage-guided fuzz of the decode path (atheris, libFuzzer): bytes -> `to_rgb(open_image(...))`, which must give a picture or an `ImageError`.
+"""A coverage-guided fuzz of the decode path (atheris, libFuzzer): bytes -> `to_rgb(open_image(...))`, which must give a picture or an `ImageError`, and `file_evidence`.
 
     pip install atheris && python benchmarks/fuzz.py --seconds 600
 
-Python's side is instrumented: this library's `decode` and Pillow's plugins, where a file's structure is read. Pillow's C decoders are not, so libFuzzer cannot see which of their branches a file takes; they are reached by mutating valid files of every
+Python's side is instrumented: this library's `decode` and `evidence`, and Pillow's plugins, where a file's structure is read. Pillow's C decoders are not, so libFuzzer cannot see which of their branches a file takes; they are reached by mutating valid files of every
 kind. A mutation is libFuzzer's own, or one that knows the structure: a chunk, segment, box or tag is doubled, dropped, moved, resized or taken from another seed, and checksums are set right again, without which nothing behind a PNG's
-header would ever be read. A crash, an exception that is no `ImageError`, an input of more than 2 s of CPU or a process of more than 1,500 MB ends a round and is written down; the next round starts from the corpus."""
-import argparse, os, random, re, resource, struct, subprocess, sys, tempfile, time, zlib
+header would ever be read. A crash, an exception that is no `ImageError`, an input of more than 2 s of CPU or a process that grew by more than 500 MB since its first input ends a round and is written down; the next round starts from the corpus. Exit status 1 where there was any."""
+import argparse, random, re, resource, struct, subprocess, sys, tempfile, time, zlib
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from common import result, say
 
-LIMIT_S, LIMIT_MB = 2, 1500
+LIMIT_S, LIMIT_MB = 2, 500
 
 # ---- mutations that know the structure
 
@@ -94,18 +94,30 @@ def rearranged(d, rng, seeds):
 def one_round(argv, seeds):
     "Runs until it is told to stop, or until something is wrong"
     import atheris
-    with atheris.instrument_imports(include=['face_fake_or_not.decode', 'PIL'], enable_loader_override=False):
+    with atheris.instrument_imports(include=['face_fake_or_not.decode', 'face_fake_or_not.evidence', 'PIL'], enable_loader_override=False):
         from face_fake_or_not.decode import open_image, to_rgb
+        from face_fake_or_not.evidence import file_evidence
     from face_fake_or_not.core import ImageError
     import warnings; warnings.simplefilter('ignore')
+
+    held = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = []
+
+    def asked(call, data):
+        "What `call` gives; None for an `ImageError` of one line"
+        try: return call(data)
+        except ImageError as e:
+            if not str(e).isprintable(): raise RuntimeError(f'not one printable line: {e!r}')
 
     def target(data):
         if not data: return
         start = time.process_time()
-        try: im = to_rgb(open_image(data))
-        except ImageError as e:
-            if not str(e).isprintable(): raise RuntimeError(f'not one printable line: {e!r}')
-        else: assert im.mode == 'RGB' and im.width * im.height
+        im = asked(lambda d: to_rgb(open_image(d)), data)
+        assert im is None or im.mode == 'RGB' and im.width * im.height
+        said = asked(file_evidence, data)
+        assert all((e['says'] + e['where'] + e['value']).isprintable() for e in said or ())
+        before[:] = before or [held()]
+        if held() - before[0] > LIMIT_MB: raise RuntimeError(f'grew by {held() - before[0]:.0f} MB')
         if time.process_time() - start > LIMIT_S: raise RuntimeError(f'{time.process_time() - start:.1f} s of CPU')
 
     def mutate(data, limit, seed):
@@ -129,13 +141,14 @@ def main():
     with tempfile.TemporaryDirectory() as tmp:
         first, corpus = Path(tmp)/'seeds', Path(tmp)/'corpus'; first.mkdir(); corpus.mkdir()
         for name, data in seeds().items(): (first/name).write_bytes(data)
-        end, done, found, rounds, cover = time.time() + args.seconds, 0, [], 0, 0
-        while (left := int(end - time.time())) > 5:
-            command = [sys.executable, __file__, '--round', str(first), f'-max_total_time={left}', f'-rss_limit_mb={LIMIT_MB}', '-timeout=60', '-max_len=60000', '-len_control=0', f'-artifact_prefix={tmp}/', f'-seed={rounds + 1}', '-print_final_stats=1', str(corpus), str(first)]
+        start, done, found, rounds, cover, peak = time.time(), 0, [], 0, 0, 0
+        while not rounds or (left := int(start + args.seconds - time.time())) > 5:
+            if not rounds: left = max(1, args.seconds)
+            command = [sys.executable, __file__, '--round', str(first), f'-max_total_time={left}', f'-rss_limit_mb={3 * LIMIT_MB}', '-timeout=60', '-max_len=60000', '-len_control=0', f'-artifact_prefix={tmp}/', f'-seed={rounds + 1}', '-print_final_stats=1', str(corpus), str(first)]
             r = subprocess.run(command, capture_output=True, text=True, errors='replace'); rounds += 1
             done += int((re.findall(r'number_of_executed_units: (\d+)', r.stderr) or re.findall(r'#(\d+)', r.stderr) or ['0'])[-1])
             cover = max([cover, *map(int, re.findall(r'cov: (\d+)', r.stderr))])
-            peak = max(map(int, re.findall(r'(?:rss: |peak_rss_mb: )(\d+)', r.stderr)), default=0)
+            peak = max([peak, *map(int, re.findall(r'(?:rss: |peak_rss_mb: +)(\d+)', r.stderr))])
             if r.returncode:
                 bad = [f for f in Path(tmp).iterdir() if f.is_file()]
                 args.out.mkdir(exist_ok=True)
@@ -144,6 +157,7 @@ def main():
                 found.append(dict(told=told, files=[f.name for f in bad])); say(f'round {rounds}: {told}')
                 if not bad and rounds > 5: break
             say(f'{done} inputs in {rounds} rounds, coverage {cover}, {len(list(corpus.iterdir()))} files in the corpus, {peak} MB')
-        result('fuzz', seconds=args.seconds, inputs=done, rounds=rounds, coverage=cover, corpus=len(list(corpus.iterdir())), peak_rss_mb=peak, found=found)
+        result('fuzz', seconds=round(time.time() - start), inputs=done, rounds=rounds, coverage=cover, corpus=len(list(corpus.iterdir())), peak_rss_mb=peak, found=found)
+    sys.exit(1 if found else 0)
 
 if __name__ == '__main__': main()

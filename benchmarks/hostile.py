@@ -5,9 +5,9 @@
     python benchmarks/hostile.py --only png    # those with `png` in their name; --n 20: no more than so many
 
 Each file is tried four ways in a worker process: bytes and path, each through `to_rgb(open_image(...))` and through `Detector.predict`. Growth is the most memory that the worker held at any time (VmHWM of /proc) less what it held before
-its first file, detector loaded and warm, so what earlier files left behind counts too. A slow answer is one of more than 2 s of CPU (all threads) and of wall time: other programs on the machine prolong the second alone. A worker that dies, or gives no answer for
-60 s, is counted as a crash or a hang and replaced. Linux only."""
-import argparse, io, os, pickle, queue, random, resource, shutil, struct, sys, tempfile, time, zipfile, zlib
+its first file, detector loaded and warm, so what earlier files left behind counts too. A slow answer is one of more than 2 s of CPU (all threads) and of wall time: other programs on the machine prolong the second alone. One that waited for more than 2 s, other than for its turn on a core (schedstat of /proc), and used little CPU meanwhile is counted as blocked. A worker that dies, or gives no answer for
+60 s, is counted as a crash or a hang and replaced. Names that the file system refuses are listed as not made. Exit status 1 where any answer offends. Linux only."""
+import argparse, io, os, pickle, random, resource, shutil, struct, sys, tempfile, time, zipfile, zlib
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -134,6 +134,9 @@ def png_cases():
     yield 'png_bad_crc.png', head[:-4] + b'\0\0\0\0' + rest
     for d, c in ((3, 2), (16, 3), (32, 0), (8, 1), (8, 7), (0, 0)): yield f'png_kind_{d}_{c}.png', head[:24] + bytes([d, c]) + head[26:29] + struct.pack('>I', zlib.crc32(head[12:24] + bytes([d, c]) + head[26:29])) + rest
     bomb = zlib.compress(bytes(200_000_000), 9)
+    spellings = [''.join(c.upper() if i >> j & 1 else c for j, c in enumerate('parameters')).encode() for i in range(490)]
+    for i, word in enumerate((b'"prompt"', b'"base_model"', b'Steps: 1')): yield f'png_parameters_490_{i}.png', good[:-12] + b''.join(chunk(b'tEXt', k + b'\0' + word * (8000 // len(word))) for k in spellings) + good[-12:]
+    for tail in (b'', b'>', b'><rdf:', b'   =   '): yield f'png_xmp_names_{len(tail)}.png', good[:-12] + chunk(b'iTXt', b'XML:com.adobe.xmp\0\0\0\0\0' + b''.join(b':' + n + tail for n in (b'CreatorTool', b'Credit', b'description', b'UserComment')) * 50_000) + good[-12:]
     for kind, data in ((b'zTXt', b'key\0\0' + bomb), (b'iTXt', b'key\0\1\0en\0key\0' + bomb), (b'iCCP', b'profile\0\0' + bomb)): yield f'png_{kind.decode()}_bomb.png', head + chunk(kind, data) + rest
     yield 'png_many_texts.png', head + chunk(b'zTXt', b'key\0\0' + zlib.compress(bytes(1_000_000), 9)) * 90 + rest
     yield 'png_text_60MB.png', head + chunk(b'tEXt', b'Raw profile type exif\0' + b'\n' * 60_000_000) + rest
@@ -160,7 +163,7 @@ def png_bombs():
 
 def noisy_png(w, h, noise):
     "An RGB PNG that is as slow to unpack as its size allows"
-    z, data, row = zlib.compressobj(1), [], 0
+    z, data = zlib.compressobj(1), []
     for y in range(h):
         at = y * 7919 % (len(noise) - 3*w); data.append(z.compress(b'\4' + noise[at:at + 3*w]))
     return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', w, h, 8, 2, 0, 0, 0)) + chunk(b'IDAT', b''.join(data) + z.flush()) + chunk(b'IEND', b'')
@@ -308,6 +311,7 @@ def tiff_cases():
     yield 'tif_offsets_20M.tif', plain_tiff(w, h, data=bytes(80_000_100)).replace(struct.pack('<HHI', 273, 4, 1), struct.pack('<HHI', 273, 4, 20_000_000))
     yield 'tif_offsets_250k.tif', plain_tiff(w, h, data=bytes(1_100_000), rows=1).replace(struct.pack('<HHI', 273, 4, 1), struct.pack('<HHI', 273, 4, 249_000))
     yield 'tif_rationals.tif', plain_tiff(w, h, data=bytes(4_000_000), extra=[(282, 5, 480_000, 200), (283, 5, 480_000, 200)])
+    yield 'tif_layers_33MB.tif', plain_tiff(w, h, data=raw + bytes(33_000_000), extra=[(37724, 7, 33_000_000, 400)])
     yield 'tif_bits_many.tif', plain_tiff(w, h, data=bytes(2_000_000)).replace(struct.pack('<HHI', 258, 3, 1), struct.pack('<HHI', 258, 3, 900_000))
     yield 'tif_big.tif', b'II+\0\x08\0\0\0' + struct.pack('<QQ', 16, 2**63) + bytes(60)
     yield 'tif_orientation.tif', plain_tiff(w, h, data=raw, extra=[(274, 3, 1, 6)]); yield 'tif_orientation_99.tif', plain_tiff(w, h, data=raw, extra=[(274, 3, 1, 99)])
@@ -387,18 +391,17 @@ def everything():
 def make(folder, only, limit, pipe):
     "Write the files; runs in a process of its own, because making bombs takes memory"
     resource.setrlimit(resource.RLIMIT_AS, (8 << 30,) * 2)
-    n, failed = 0, []
+    n = 0
     for name, data in everything():
         if only and only not in name: continue
         try: path = folder/name; path.write_bytes(data)
-        except (OSError, ValueError) as e: failed.append(f'{name!r}: {e}'); continue     # a file system that refuses the name
+        except (OSError, ValueError): pipe.send((name, None)); continue                  # a file system that refuses the name
         pipe.send((name, str(path))); n += 1
         if limit and n >= limit: break
     if not limit:
         (folder/'special').mkdir()
         for name, path in special(folder/'special'):
             if not only or only in name: pipe.send((f'special: {name}', path))
-    for f in failed: say('could not be made:', f)
     pipe.send(None)
 
 # ---- trying them
@@ -406,6 +409,10 @@ def make(folder, only, limit, pipe):
 def status(key):
     "A figure of /proc in MB"
     with open('/proc/self/status') as f: return next(int(line.split()[1]) for line in f if line.startswith(key)) * 1024 / 1e6
+
+def queued():
+    "Seconds that the main thread of this process waited for a core"
+    with open('/proc/self/schedstat') as f: return int(f.read().split()[1]) / 1e9
 
 def bad_line(e, path):
     "What is wrong with an error, if anything"
@@ -434,11 +441,11 @@ def try_all(pipe):
                     if not os.path.isfile(path) or not os.access(path, os.R_OK) or not 0 < os.path.getsize(path) <= 100_000_000 or 'mem' in path: continue
                     source = Path(path).read_bytes()
                 open('/proc/self/clear_refs', 'w').write('5')
-                cpu, wall = time.process_time(), time.perf_counter()
+                cpu, wall, turn = time.process_time(), time.perf_counter(), queued()
                 try: kinds, told, wrong = 'result', str(call(source)), None
                 except Exception as e: kinds, told, wrong = 'error', str(e), bad_line(e, path)
                 held = len(source) / 1e6 if kind == 'bytes' else 0
-                out.append((f'{way} {kind}', kinds, told, wrong, time.process_time() - cpu, time.perf_counter() - wall, status('VmHWM') - before - held)); del source
+                out.append((f'{way} {kind}', kinds, told, wrong, time.process_time() - cpu, time.perf_counter() - wall, queued() - turn, status('VmHWM') - before - held)); del source
         pipe.send(out)
 
 class Worker:
@@ -475,17 +482,19 @@ def main():
     p.add_argument('--show', action='store_true', help='print every answer')
     args = p.parse_args()
     folder = args.keep or Path(tempfile.mkdtemp()); folder.mkdir(exist_ok=True)
-    counts, worst, bad, start = dict(files=0, answers=0, result=0, error=0, unclear=0, crash=0, hang=0, slow=0, memory=0), dict(cpu_s=(0, ''), wall_s=(0, ''), growth_mb=(0, '')), [], time.time()
+    counts, worst, bad, start = dict(files=0, answers=0, result=0, error=0, unclear=0, crash=0, hang=0, slow=0, blocked=0, memory=0), dict(cpu_s=(0, ''), wall_s=(0, ''), growth_mb=(0, '')), [], time.time()
+    not_made = []
     try:
         spawn = get_context('spawn'); here, there = spawn.Pipe(duplex=False); spawn.Process(target=make, args=(folder, args.only, args.n, there), daemon=True).start(); there.close()
         worker = Worker()
         for name, path in cases(here):
+            if path is None: not_made.append(name.encode('unicode_escape').decode()); continue
             counts['files'] += 1
             answers = worker.answer(path)
             if isinstance(answers, str): counts[answers] += 1; bad.append(f'{answers}: {name!r}'); say(bad[-1]); answers = []
-            for way, kind, told, wrong, cpu, wall, mb in answers:
+            for way, kind, told, wrong, cpu, wall, turn, mb in answers:
                 counts['answers'] += 1; counts[kind] += 1
-                problems = dict(unclear=wrong, slow=min(cpu, wall) > LIMIT_S and f'{cpu:.1f} s of CPU', memory=mb > LIMIT_MB and f'{mb:.0f} MB')
+                problems = dict(unclear=wrong, slow=min(cpu, wall) > LIMIT_S and f'{cpu:.1f} s of CPU', blocked=wall - turn - cpu > LIMIT_S and cpu < (wall - turn) / 10 and f'{wall:.1f} s, {turn:.1f} of them for a core, with {cpu:.1f} s of CPU', memory=mb > LIMIT_MB and f'{mb:.0f} MB')
                 for problem, text in problems.items():
                     if text: counts[problem] += 1; bad.append(f'{problem}: {name!r}, {way}: {text}'); say(bad[-1])
                 for key, value in (('cpu_s', cpu), ('wall_s', wall), ('growth_mb', mb)): worst[key] = max(worst[key], (round(value, 2), f'{name}, {way}'.encode('unicode_escape').decode()))
@@ -496,6 +505,7 @@ def main():
     finally:
         if not args.keep: shutil.rmtree(folder, ignore_errors=True)
     say('\n'.join(bad) or 'every answer was a result or one clear error, in time and in memory')
-    result('hostile', **counts, worst={k: dict(value=v, case=c) for k, (v, c) in worst.items()}, offenders=len(bad), seconds=round(time.time() - start))
+    result('hostile', **counts, worst={k: dict(value=v, case=c) for k, (v, c) in worst.items()}, offenders=len(bad), not_made=not_made, seconds=round(time.time() - start))
+    sys.exit(1 if bad else 0)
 
 if __name__ == '__main__': main()

@@ -16,7 +16,7 @@ from common import need, peak_mib, result, say, shared_dir
 from face_fake_or_not.core import read_bundle
 from face_fake_or_not.image import Spec
 from face_fake_or_not.intervals import auc_interval, balanced_rate
-from face_fake_or_not.lowbit import _pixels, add_precision, int8_model, model_scores, precision_report
+from face_fake_or_not.lowbit import _batches, add_precision, int8_model, model_scores, precision_report
 from face_fake_or_not.runtime import EMBEDDED, Detector
 from face_fake_or_not.verdict import Rule
 
@@ -34,6 +34,11 @@ def timed(files, pixels, repeats, threads, bs):
             s.run(None, dict(pixels=batch))
             if i > 1: seconds[k].append((time.perf_counter() - start) / bs * 1e3)      # the first two are for warming up
     return {k: statistics.median(v) for k, v in seconds.items()}
+
+def prepared(items, spec):
+    "The pixels of photos, and which of them could be read"
+    parts, good = zip(*_batches(list(items.path), spec))
+    return np.concatenate([p for p in parts if len(p)]), np.concatenate(good)
 
 def accuracy(score, df, rule):
     "AUC and balanced accuracy of one network with intervals"
@@ -65,10 +70,10 @@ def main():
             add_precision(EMBEDDED if precision == 'fp16' else bundle, precision, small, bundle, force=True)
             say(f'{precision} made and measured on {len(small[small.split == "valid"])} validation photos in {time.perf_counter() - start:.0f} s')
         train = items[items.split == 'train'].sample(64, random_state=0)
-        plain = int8_model(EMBEDDED/'model.onnx', _pixels(list(train.path), spec)[0], correct=False)
+        plain = int8_model(EMBEDDED/'model.onnx', prepared(train, spec)[0], correct=False)
         (bundle/'plain.onnx').write_bytes(plain.SerializeToString())
         files = dict(fp32=bundle/'model.onnx', fp16=bundle/'model.fp16.onnx', int8=bundle/'model.int8.onnx', plain_int8=bundle/'plain.onnx')
-        pixels, good = _pixels(list(test.path), spec)
+        pixels, good = prepared(test, spec)
         test = test[good]
         scores = {k: model_scores(f, pixels, fake) for k, f in files.items()}
         say(f'{len(pixels)} test photos scored with each')

@@ -6,12 +6,14 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/app.html.md"""
 
 # %% auto #0
 __all__ = ['HANDFUL', 'COLUMNS', 'SORT', 'TITLE', 'INTRO', 'PRIVACY', 'WAITING', 'SHARE', 'MEND', 'CSS', 'app_detector',
-           'app_detectors', 'upload_path', 'uploaded_bytes', 'Held', 'Turn', 'Desk', 'OnePhoto', 'table_html',
-           'csv_text', 'csv_link', 'progress_html', 'ManyPhotos', 'answer', 'Endpoints', 'create_app', 'theme']
+           'told_apart', 'app_detectors', 'upload_path', 'uploaded_bytes', 'Held', 'Turn', 'Desk', 'OnePhoto',
+           'table_html', 'csv_text', 'csv_link', 'progress_html', 'ManyPhotos', 'answer', 'Endpoints', 'create_app',
+           'theme']
 
-# %% ../nbs/19_app.ipynb #59657564
+# %% ../nbs/19_app.ipynb #45b65014
 import base64, contextlib, csv, html, io, os, threading, time
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from .core import FaceFakeError, ImageError, Prediction, need
@@ -20,9 +22,9 @@ from .detector import load_detector
 from .pictures import data_address, map_html, outlined, thumbnail
 from .rates import measured_rates
 from .runtime import BaseDetector
-from .words import block, card_parts, card_text, compared_html, evidence_html, faces_html, meaning_words, measured_verdict, problem_html, verdict_html, worth_html
+from .words import block, card_note, card_parts, card_text, compared_html, evidence_html, faces_html, meaning_words, measured_verdict, problem_html, verdict_html, worth_html
 
-# %% ../nbs/19_app.ipynb #f8b59650
+# %% ../nbs/19_app.ipynb #507d49ac
 def app_detector(
     detector: BaseDetector | str | Path | None = None # A detector, or what `load_detector` takes; None: `FFON_DETECTOR`, else the package's own
 ) -> BaseDetector:
@@ -30,15 +32,23 @@ def app_detector(
     if hasattr(detector, 'predict'): return detector
     return load_detector(detector or os.environ.get('FFON_DETECTOR') or None)
 
+def told_apart(
+    pairs: Iterable[tuple] # Of a name and anything
+) -> dict: # Name -> the other; 'bundle', 'bundle (2)'
+    "A dictionary in which equal names get a number"
+    out = {}
+    for name, o in pairs: out[next(k for k in (name, *(f'{name} ({i})' for i in range(2, len(out) + 3))) if k not in out)] = o
+    return out
+
 def app_detectors(
     detector: BaseDetector | str | Path | None = None, # See `app_detector`; None with `detectors`: the first of those
     detectors: dict | None = None # Name -> detector, or what `load_detector` takes, for the comparison
 ) -> dict: # Name -> detector, the one that is asked first
     "The detectors of a page; one that is named twice is there once"
-    more = {name: app_detector(d) for name, d in (detectors or {}).items()}
-    if detector is None and more: return more
+    more = [(name, app_detector(d)) for name, d in (detectors or {}).items()]
+    if detector is None and more: return dict(more)
     first = app_detector(detector)
-    return {getattr(first, 'info', {}).get('name') or 'this detector': first} | {k: d for k, d in more.items() if d is not first}
+    return told_apart([(getattr(first, 'info', {}).get('name') or 'this detector', first), *((k, d) for k, d in more if d is not first)])
 
 # %% ../nbs/19_app.ipynb #c771275c
 def upload_path(
@@ -60,10 +70,12 @@ def uploaded_bytes(
     try: return path.read_bytes()
     except OSError: raise ImageError('the photo is not on the server any more: choose it again') from None
 
-# %% ../nbs/19_app.ipynb #fcd6eb78
+# %% ../nbs/19_app.ipynb #e81ce0ba
 class Held:
     "Which uploads are in use, so that each is deleted as soon as nobody needs it"
-    def __init__(self): self.places, self.lock = {}, threading.Lock()
+    def __init__(self,
+        deleted: Callable | None = None # Called with the bytes of each file that is deleted
+    ): self.places, self.lock, self.deleted = {}, threading.Lock(), deleted or (lambda size: None)
 
     def put(self,
         place: tuple, # Session, and part of the page
@@ -75,7 +87,9 @@ class Held:
             if paths := set(paths): self.places[place] = paths
             for path in gone.difference(*self.places.values()):
                 with contextlib.suppress(OSError):
+                    size = path.lstat().st_size
                     path.unlink()
+                    self.deleted(size)
                     path.parent.rmdir()          # its name is the hash of the photo
 
     def leave(self,
@@ -84,19 +98,25 @@ class Held:
         "All places of a session let go"
         for place in [o for o in list(self.places) if o[0] == session]: self.put(place)
 
-# %% ../nbs/19_app.ipynb #e3b27cb1
+# %% ../nbs/19_app.ipynb #c0b1b2f9
 class Turn:
-    "So many at a time, and nobody who comes back goes before those who wait; for `with`"
+    "So many at a time, in the order in which they came; for `with`"
     def __init__(self,
         at_once: int = 1 # How many
-    ): self.next, self.free = threading.Lock(), threading.Semaphore(at_once)
+    ): self.free, self.waiting, self.lock = at_once, deque(), threading.Lock()
 
     def __enter__(self):
-        with self.next: self.free.acquire()      # whoever waits holds `next`, so that nobody can overtake
+        with self.lock:
+            if self.free: self.free -= 1; return
+            self.waiting.append(mine := threading.Event())
+        mine.wait()
 
-    def __exit__(self, *_): self.free.release()
+    def __exit__(self, *_):
+        with self.lock:
+            if self.waiting: self.waiting.popleft().set()      # from hand to hand: it is never free for whoever comes just now
+            else: self.free += 1
 
-# %% ../nbs/19_app.ipynb #43fd028f
+# %% ../nbs/19_app.ipynb #1f5d2b2e
 HANDFUL = 8
 
 def _reason(error):
@@ -109,11 +129,13 @@ class Desk:
         detectors: dict, # Name -> detector; the first is asked
         folder: str | Path, # Where uploads lie
         max_files: int = 100, # Photos in one go
-        at_once: int = 1 # How many photos go through a network at the same time
+        at_once: int = 1, # How many photos go through a network at the same time
+        max_bytes: int = MAX_BYTES, # Of one photo, as far as the server takes them
+        deleted: Callable | None = None # See `Held`
     ):
-        self.detectors, self.folder, self.max_files = detectors, folder, max_files
+        self.detectors, self.folder, self.max_files, self.max_bytes = detectors, folder, max_files, min(max_bytes, MAX_BYTES)
         self.name, self.detector = next(iter(detectors.items()))
-        self.rates, self.turn, self.held = measured_rates(self.detector), Turn(at_once), Held()
+        self.rates, self.turn, self.held = measured_rates(self.detector), Turn(at_once), Held(deleted)
 
     def read(self, photo):
         "The file that was uploaded; raises `ImageError`"
@@ -139,13 +161,13 @@ class Desk:
                 with contextlib.suppress(ImageError): yield upload_path(o, self.folder)
         self.held.put((session, part), paths())
 
-# %% ../nbs/19_app.ipynb #e7fbdcdd
+# %% ../nbs/19_app.ipynb #fc84b33d
 class OnePhoto(Desk):
     "The first part of the page"
     def page(self,
         photo: dict | None, # What Gradio says about an upload
         share: float # Of fakes, per cent
-    ) -> tuple: # HTML of the verdict, of its meaning and of what was found; the word that the slider needs, '' where there is none; whether there is a result
+    ) -> tuple: # HTML of the verdict, of its meaning and of what was found; the word that the slider needs, '' without a verdict; whether there is a result
         "What the page shows of one photo"
         try:
             raw = self.read(photo)
@@ -197,7 +219,7 @@ SORT = """element.addEventListener('click', e => {
   body.append(...[...body.rows].sort((a, b) => order(text(a), text(b))));
 });"""
 
-# %% ../nbs/19_app.ipynb #cd94c54e
+# %% ../nbs/19_app.ipynb #7f1f3e0a
 def csv_text(
     judged: list # Pairs of a `Prediction` and a thumbnail
 ) -> str: # With a line of names
@@ -205,8 +227,12 @@ def csv_text(
     out = io.StringIO()
     writer = csv.DictWriter(out, list(Prediction().row()))
     writer.writeheader()
-    writer.writerows(p.row() for p, _ in judged)
+    writer.writerows({k: _harmless(v) for k, v in p.row().items()} for p, _ in judged)
     return out.getvalue()
+
+def _harmless(value):
+    "A text that no spreadsheet takes for a formula"
+    return f"'{value}" if isinstance(value, str) and value[:1] in ('=', '+', '-', '@', '\t', '\r') else value
 
 def csv_link(
     text: str, # From `csv_text`
@@ -270,7 +296,7 @@ def _name(photo):
     "The visitor's name of a file, without folders"
     return str((photo if isinstance(photo, dict) else {}).get('orig_name') or 'photo').replace('\\', '/').rsplit('/', 1)[-1] or 'photo'
 
-# %% ../nbs/19_app.ipynb #6b430c9a
+# %% ../nbs/19_app.ipynb #a94e869d
 def answer(
     p: Prediction # What a detector said
 ) -> dict: # Plain values
@@ -314,24 +340,22 @@ class Endpoints(ManyPhotos):
     def about(self):
         "What this server offers: its detectors with their thresholds and measured rates, and the limits on files"
         one = lambda d: dict(arch=d.info.get('arch'), created=d.info.get('created'), rule=d.rule.to_dict(), spec=d.spec.to_dict(), measured=getattr(measured_rates(d), 'counts', None))
-        return dict(detectors={name: one(d) for name, d in self.detectors.items()}, formats=FORMATS, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS, max_files=self.max_files)
+        return dict(detectors={name: one(d) for name, d in self.detectors.items()}, formats=FORMATS, max_bytes=self.max_bytes, max_pixels=MAX_PIXELS, max_files=self.max_files)
 
-# %% ../nbs/19_app.ipynb #78b9bfaa
+# %% ../nbs/19_app.ipynb #989fec50
 TITLE = 'Real face or AI-made?'
 INTRO = """A small network looks for traces that image generators leave in a photo of a face, and says what it finds and how sure it is. It is often wrong on photos unlike those
 it was tested on, so its word alone proves nothing about a person or a picture."""
-PRIVACY = """Photos are judged on this server, as the files they are, and nowhere else. A photo is deleted when you remove it, choose another or close the page; many photos as soon as they are judged; whatever is left
-after {minutes} minutes. Results exist on your screen alone. Nothing is shown to anybody else or used for training."""
+PRIVACY = """Photos are judged on this server, as the files they are, and nowhere else. On this page a photo is deleted when you remove it, choose another or close the page, and many photos as soon as they are judged. Whatever
+is left, and what programs send, goes after {minutes} minutes. Results exist on your screen alone. Nothing is shown to anybody else or used for training."""
 WAITING = block('waiting', 'The verdict will appear here.')
 SHARE = 'Of 100 photos where this one comes from, how many are AI-made?'
 
 def _photo(gr, id):
     "A place to put a photo"
-    photo = gr.Image(type='filepath', image_mode=None, sources=['upload'], label='Photo', height=320, buttons=['fullscreen'], elem_id=id)
-    photo.alt_text = 'The photo you chose'   # set here, because early releases of Gradio 6 do not take it above
-    return photo
+    return gr.Image(type='filepath', image_mode=None, sources=['upload'], label='Photo', height=320, buttons=['fullscreen'], alt_text='The photo you chose', elem_id=id)
 
-# %% ../nbs/19_app.ipynb #0ceaa0e3
+# %% ../nbs/19_app.ipynb #ed30f61d
 def _one_tab(gr, desk, base_rate, shared):
     "The part for one photo, its events and its endpoint"
     with gr.Row():
@@ -354,10 +378,10 @@ def _one_tab(gr, desk, base_rate, shared):
     photo.clear(lambda: (WAITING, '', '', '', gr.Button(visible=False), ''), None, out, api_visibility='private', queue=False)
     share.change(desk.meaning, [share, word], means, api_visibility='private', queue=False, show_progress='hidden', trigger_mode='always_last')   # `release` does not hear keys
     ask_map.click(desk.map, photo, map, preprocess=False, api_visibility='private', **shared)
-    gr.Button(visible=False).click(desk.predict, photo, gr.JSON(visible=False), preprocess=False, api_name='predict', **shared)
+    gr.Button(visible=False).click(desk.predict, photo, gr.JSON(label='answer', visible=False), preprocess=False, api_name='predict', **shared)
     return photo
 
-# %% ../nbs/19_app.ipynb #a40b3c61
+# %% ../nbs/19_app.ipynb #c47818c1
 def _many_tab(gr, desk):
     "The part for many photos, its events and its endpoint"
     gr.Markdown(f'Up to {desk.max_files} photos in one go. Each file becomes a row, also one that cannot be read.')
@@ -371,7 +395,7 @@ def _many_tab(gr, desk):
         finally: desk.held.put((request.session_hash, 'many'))                    # nobody needs them any more
     event = photos.upload(judge, photos, [progress, table, link], preprocess=False, api_visibility='private', concurrency_id='many', concurrency_limit=1, show_progress='hidden')
     event.then(lambda: None, None, photos, api_visibility='private', queue=False, show_progress='hidden')
-    gr.Button(visible=False).click(desk.predict_many, photos, gr.JSON(visible=False), preprocess=False, api_name='predict_many', concurrency_id='many', concurrency_limit=1)
+    gr.Button(visible=False).click(desk.predict_many, photos, gr.JSON(label='answers', visible=False), preprocess=False, api_name='predict_many', concurrency_id='many', concurrency_limit=1)
     return photos
 
 def _compare_tab(gr, desk, shared):
@@ -383,18 +407,20 @@ def _compare_tab(gr, desk, shared):
         with gr.Column(min_width=280): said = gr.HTML(WAITING, elem_id='compared')
     gr.on([photo.upload, button.click], desk.compared, photo, said, preprocess=False, api_visibility='private', **shared)
     photo.clear(lambda: WAITING, None, said, api_visibility='private', queue=False)
-    gr.Button(visible=False).click(desk.compare, photo, gr.JSON(visible=False), preprocess=False, api_name='compare', **shared)
+    gr.Button(visible=False).click(desk.compare, photo, gr.JSON(label='answers by detector', visible=False), preprocess=False, api_name='compare', **shared)
     return photo
 
-def _worth_tab(gr, desk):
-    "The part on what the detector is worth"
+def _worth_tab(gr, desk, pinned):
+    "The part on what the detector is worth; its endpoint"
     *first, rest = card_parts(card_text(desk.detector))
     gr.HTML(worth_html(desk.rates), elem_id='rates')
+    gr.Button(visible=False).click(desk.about, None, gr.JSON(label='about', visible=False), api_name='about', queue=False)
+    if note := card_note(desk.detector): gr.HTML(block('inconclusive', note, 'It is not shown, because this server vouches for the files by their hash.' * pinned), elem_id='card-note')
+    if note and pinned: return
     for part in filter(None, first): gr.Markdown(part.replace('### ', '## ', 1), elem_classes='ffon-card')
     with gr.Accordion('The rest of the model card', open=False, elem_id='card'): gr.Markdown(rest, elem_classes='ffon-card')
-    gr.Button(visible=False).click(desk.about, None, gr.JSON(visible=False), api_name='about', queue=False)
 
-# %% ../nbs/19_app.ipynb #a6848bf0
+# %% ../nbs/19_app.ipynb #788d61e5
 MEND = """() => {
   const mend = () => {
     document.querySelectorAll('button.upload-container[aria-label]').forEach(o => o.removeAttribute('aria-label'));
@@ -410,20 +436,22 @@ def create_app(
     max_files: int = 100, # Photos in one go
     at_once: int = 1, # Photos that go through a network at the same time
     keep: int = 600, # Uploads older than this are deleted, looked for as often, seconds
-    queue: int = 32 # Visitors that may wait
+    queue: int = 32, # Visitors that may wait
+    max_bytes: int = MAX_BYTES, # Of one photo, for `/about`
+    pinned: bool = False, # The owner gave the hash of the detector: a card that is another than the one it lists is not shown
+    deleted: Callable | None = None # Called with the bytes of each upload that is deleted before its time
 ): # A `gr.Blocks`
     "The page and the endpoints `/predict`, `/predict_many`, `/about` and, with several detectors, `/compare`, ready to launch"
     gr = need('gradio', 'the app')
     shared = dict(concurrency_id='photo', concurrency_limit=at_once)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(keep, keep)) as demo:
-        desk = Endpoints(app_detectors(detector, detectors), demo.GRADIO_CACHE, max_files, at_once)
+        desk = Endpoints(app_detectors(detector, detectors), demo.GRADIO_CACHE, max_files, at_once, max_bytes, deleted)
         gr.Markdown(f'# {TITLE}\n\n{INTRO}')
-        with gr.Tabs() as tabs:
-            tabs.overflow_behavior = 'wrap'      # set here, because early releases of Gradio 6 do not take it above
+        with gr.Tabs(overflow_behavior='wrap'):
             with gr.Tab('One photo', id='one'): one = _one_tab(gr, desk, base_rate, shared)
             with gr.Tab('Many photos', id='many'): many = _many_tab(gr, desk)
             with gr.Tab('Compare', id='compare', visible=len(desk.detectors) > 1): pair = _compare_tab(gr, desk, shared) if len(desk.detectors) > 1 else None
-            with gr.Tab('What it is worth', id='worth'): _worth_tab(gr, desk)
+            with gr.Tab('What it is worth', id='worth'): _worth_tab(gr, desk, pinned)
         gr.Markdown(PRIVACY.format(minutes=-(-keep*2//60)), elem_classes='ffon-small')
         _forget(gr, demo, desk, {'one': one, 'many': many} | ({'pair': pair} if pair else {}))
         demo.load(None, js=MEND)

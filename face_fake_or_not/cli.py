@@ -10,7 +10,7 @@ __all__ = ['app', 'DetectorOpt', 'TrustOpt', 'ShaOpt', 'LabelsOpt', 'PrecisionOp
            'evaluate', 'export', 'quickstart', 'calibrate', 'explain', 'leave_one_out', 'rounds', 'serve', 'quantize',
            'push', 'pull']
 
-# %% ../nbs/20_cli.ipynb #4b3ed9b6
+# %% ../nbs/20_cli.ipynb #f19cafa2
 import contextlib, csv, glob, json, os, sys, warnings
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from .core import FaceFakeError, Prediction, atomic_path, progress, say
+from .core import FaceFakeError, Prediction, atomic_path, printable, progress, say
 
 # %% ../nbs/20_cli.ipynb #584f6fc2
 app = typer.Typer(name='face-fake-or-not', no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -94,25 +94,26 @@ def _in_folder(folder, files):
     if not files: raise FaceFakeError(f'{folder}: no images in this folder')
     return [str(f) for f in files]
 
-# %% ../nbs/20_cli.ipynb #9f4c7183
+# %% ../nbs/20_cli.ipynb #0651c05f
 def line(
     p: Prediction # One image's
 ) -> str:
     "A prediction in words"
     if p.error: return f'error         {p.error}'
-    return f'{p.verdict:12}  P(fake) {p.score:.3f}  {p.path}' + (f'  ({"; ".join(p.reasons)})' if p.reasons else '')
+    return f'{p.verdict:12}  P(fake) {p.score:.3f}  {printable(p.path or "")}' + (f'  ({"; ".join(p.reasons)})' if p.reasons else '')
 
 def write_csv(
     predictions # Iterable of `Prediction`
 ) -> int: # How many have no result
     "One row a prediction on standard output, written as they come"
-    w = csv.DictWriter(sys.stdout, list(Prediction().row()), lineterminator='\n')
-    w.writeheader()
-    return sum(_write(w, p) for p in predictions)
+    csv.writer(sys.stdout, lineterminator='\n').writerow(Prediction().row())
+    return sum(_write(p) for p in predictions)
 
-def _write(w, p):
+def _write(p):
     "Write one row; 1 when it is an error"
-    w.writerow(p.row())
+    row = p.row().values()
+    odd = any('\r' in v for v in row if isinstance(v, str))              # readers take it for the end of a row, and the csv module does not know
+    csv.writer(sys.stdout, lineterminator='\n', quoting=csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL).writerow(row)
     return int(p.error is not None)
 
 # %% ../nbs/20_cli.ipynb #f60e987b
@@ -141,14 +142,14 @@ def _show(p, as_json):
     else: print(line(p), *(f'{"":12}  {e["says"]}' for e in p.evidence), sep='\n', flush=True)
     return int(p.error is not None)
 
-# %% ../nbs/20_cli.ipynb #055f2384
+# %% ../nbs/20_cli.ipynb #26861ad2
 @app.command()
 def predict(
-    paths: Annotated[list[str], typer.Argument(help='Photos, folders, globs or URLs; for a table also CSV or Parquet lists with a column path.')],
+    paths: Annotated[list[str], typer.Argument(help='Photos, folders or globs; with --csv FILE or --parquet FILE also URLs, and CSV or Parquet lists with a column path.')],
     csv: Annotated[Optional[str], typer.Option(help='Write a table: path, score, label, verdict, reasons, faces, error (- for standard output).')] = None,
     parquet: Annotated[Optional[str], typer.Option(help='Write it as Parquet.')] = None,
     as_json: Annotated[bool, typer.Option('--json', help='Print one JSON object a line.')] = False,
-    faces: Annotated[Optional[bool], typer.Option('--faces/--no-faces', help='Look for faces and score each, also where the detector does not need it; or never.')] = None,
+    faces: Annotated[Optional[bool], typer.Option('--faces/--no-faces', help='Look for faces and score each, also where the detector does not need them.')] = None,
     evidence: Annotated[bool, typer.Option('--evidence', help='Add a column to the table: what the files say of their origin. --json has it in any case.')] = False,
     overwrite: Annotated[bool, typer.Option('--overwrite', help='Forget an unfinished table instead of finishing it.')] = False,
     ray: Annotated[Optional[str], typer.Option(metavar='ADDRESS', help='Score a table on Ray: the address of a cluster, or local.')] = None,
@@ -160,6 +161,7 @@ def predict(
     if sum(map(bool, (csv, parquet, as_json))) > 1: raise typer.BadParameter('choose one of --csv, --parquet and --json')
     table = parquet or (csv if csv != '-' else None)
     if (ray or overwrite) and not table: raise typer.BadParameter('--ray and --overwrite are for a table: add --csv FILE or --parquet FILE')
+    if evidence and not (table or as_json): raise typer.BadParameter('--evidence adds a column to a table: add --csv FILE or --parquet FILE')
     if parquet and not parquet.lower().endswith('.parquet'): raise typer.BadParameter(f'{parquet}: the name must end in .parquet')
     given = dict(source=detector, trust=trust, sha256=sha256, labels=labels, precision=precision)
     bad, n = _to_table(paths, table, given, dict(bs=bs, threads=threads, faces=faces, evidence=evidence, ray=ray), overwrite) if table else _to_stdout(paths, csv, as_json, given, dict(bs=bs, threads=threads, faces=faces, evidence=not csv))
@@ -468,7 +470,7 @@ def rounds(
     print(readable(found.table).to_string(index=False))
     _report(done)
 
-# %% ../nbs/20_cli.ipynb #031e18a9
+# %% ../nbs/20_cli.ipynb #72a83626
 @app.command('app')
 def serve(
     detector: DetectorOpt = None, trust: TrustOpt = False, sha256: ShaOpt = None, labels: LabelsOpt = None,
@@ -476,14 +478,17 @@ def serve(
     host: Annotated[Optional[str], typer.Option(help='Address to listen on; default GRADIO_SERVER_NAME or this machine alone.')] = None,
     port: Annotated[Optional[int], typer.Option(help='Default GRADIO_SERVER_PORT or the first free one from 7860.')] = None,
     open_browser: Annotated[bool, typer.Option('--open', help='Open the page in a browser.')] = False,
+    max_upload: Annotated[Optional[int], typer.Option(metavar='MB', help='Of one photo; default FFON_MAX_UPLOAD_MB or 50.')] = None,
+    max_files: Annotated[Optional[int], typer.Option(help='Photos in one go; default FFON_MAX_FILES or 100.')] = None,
     mcp: Annotated[Optional[bool], typer.Option('--mcp/--no-mcp', help='Offer the endpoints to language models as tools, too; needs the extra mcp.')] = None
 ):
     "Open the app in a browser: drop a photo, read the verdict. The variables FFON_… set what is not said here, see the documentation of `serve`."
     from face_fake_or_not.serve import AppSettings, launch
-    settings = AppSettings.read(detector=detector, sha256=sha256, labels=labels, detectors=compare or None, mcp=mcp)
-    launch(_detector(detector, trust, sha256, labels) if detector else None, settings, server_name=host, server_port=port, inbrowser=open_browser)
+    settings = AppSettings.read(detector=detector, sha256=sha256, labels=labels, detectors=compare or None, max_upload_mb=max_upload, max_files=max_files, mcp=mcp)
+    d = _detector(settings.detector, trust, settings.sha256 or None, settings.labels) if settings.detector else None      # FFON_DETECTOR counts where --detector is not given
+    launch(d, settings, server_name=host, server_port=port, inbrowser=open_browser)
 
-# %% ../nbs/20_cli.ipynb #6a64e9a5
+# %% ../nbs/20_cli.ipynb #8a856314
 @app.command()
 def quantize(
     bundle: Annotated[Path, typer.Argument(metavar='BUNDLE', help='A bundle folder.')],
@@ -501,11 +506,13 @@ def quantize(
     print(f'{made}: {precision}, {found["size_mb"]:.1f} MB instead of {found["fp32_size_mb"]:.1f}; {changed["share"]:.1%} of {changed["n"]} verdicts change ({changed["lo"]:.1%} to {changed["hi"]:.1%})')
 
 def _photos(folder):
-    "The manifest of a folder, or its images where it holds no labels"
+    "The manifest of a folder, or its images where nothing there says what they are"
+    from face_fake_or_not.core import FAKE_NAMES, REAL_NAMES
     from face_fake_or_not.decode import image_files
     from face_fake_or_not.items import face_items
-    try: return face_items(folder)
-    except FaceFakeError: return [str(f) for f in image_files(folder)]
+    if not folder.is_dir(): raise FaceFakeError(f'{folder}: no such folder')
+    labelled = [d for d in folder.rglob('*') if d.name.lower() in (*FAKE_NAMES, *REAL_NAMES, 'items.csv', 'items.parquet')]
+    return face_items(folder) if labelled else [str(f) for f in image_files(folder)]
 
 # %% ../nbs/20_cli.ipynb #069cdf05
 @app.command()

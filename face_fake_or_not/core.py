@@ -9,7 +9,7 @@ __all__ = ['FAKE', 'REAL', 'VOCAB', 'VERDICTS', 'FAKE_NAMES', 'REAL_NAMES', 'FOR
            'ImageError', 'WeightsError', 'BundleError', 'TrustError', 'RunError', 'printable', 'named', 'Prediction',
            'known_keys', 'atomic_path', 'atomic_dir', 'json_text', 'write_json', 'write_csv', 'read_json',
            'file_sha256', 'read_bundle', 'signature', 'check_signature', 'seed_everything', 'need', 'say', 'display',
-           'progress', 'in_threads']
+           'progress', 'in_threads', 'read_ahead']
 
 # %% ../nbs/00_core.ipynb #53ddf6f2
 import contextlib, hashlib, importlib, json, os, random, re, shutil, sys, tempfile
@@ -289,7 +289,7 @@ def progress(
     from rich.progress import track
     return track(items, total=total, console=Console(stderr=True), description=text)
 
-# %% ../nbs/00_core.ipynb #aa3110af
+# %% ../nbs/00_core.ipynb #0e0952d1
 def in_threads(
     f: Callable, # Called with each item, in any thread
     items: Iterable, # What it is called with
@@ -300,11 +300,16 @@ def in_threads(
     "`f` of every item, worked out in threads with a progress bar"
     items = list(items)
     parts = [items[i:i+part] for i in range(0, len(items), part)]
-    done = _a_little_ahead(lambda part: [f(o) for o in part], parts, workers or os.cpu_count() or 1)
+    done = read_ahead(lambda part: [f(o) for o in part], parts, workers or os.cpu_count() or 1)
     for answers in progress(done, len(parts), text): yield from answers
 
-def _a_little_ahead(f, parts, workers, ahead=8):
-    "`f` of each part, in threads that are no more than `ahead` parts each before the reader"
+def read_ahead(
+    f: Callable, # Called with each part, in any thread
+    parts: Iterable, # What it is called with; may be endless
+    workers: int, # Threads
+    ahead: int = 8 # Parts that each thread may be before the reader
+) -> Iterator: # What `f` returns, in the order of `parts`
+    "`f` of each part, in threads that run a little ahead of the reader and no more"
     from concurrent.futures import ThreadPoolExecutor      # here, because it is a quarter of the time that this module takes to import
     with ThreadPoolExecutor(workers) as ex:
         jobs = deque()

@@ -43,7 +43,7 @@ def _frequencies(im):
     across, down = max(c[1] for c in im.layer), max(c[2] for c in im.layer)
     return sum(2 * im.width * im.height * c[1] * c[2] for c in im.layer) // max(1, across * down)
 
-# %% ../nbs/00c_decode.ipynb #937318bf
+# %% ../nbs/00c_decode.ipynb #9fceeb5d
 class _Metered:
     "A file of which only so much is read, in so many pieces"
     def __init__(self, fp, size, reads): self.fp, self.left, self.reads = fp, size, reads
@@ -51,17 +51,29 @@ class _Metered:
     def read(self, n=-1):
         out = self.fp.read(n)
         self.left -= len(out); self.reads -= 1
-        if min(self.left, self.reads) < 0: raise ImageError('is made of too many pieces: no ordinary photo, open and save it again elsewhere if it is one')
+        if self.reads < 0: raise ImageError('is made of too many pieces: no ordinary photo, open and save it again elsewhere if it is one')
+        if self.left < 0: raise ImageError('holds blocks of metadata that are too large, or that lie over each other: save it without them')
         return out
 
     def __getattr__(self, name): return getattr(self.fp, name)
 
 _read_tags, _TAGS, _NUMBERS = TiffImagePlugin.ImageFileDirectory_v2.load, 32_000_000, 1_000_000
+_here = threading.local()
+
+@contextlib.contextmanager
+def _bounds():
+    "Bound what Pillow reads of tags, in this thread"
+    before, _here.bounds = getattr(_here, 'bounds', False), True
+    try: yield
+    finally: _here.bounds = before
 
 def _bounded_tags(self, fp):
     "Pillow's reading of a table of TIFF or EXIF tags, with a bound on what they hold together, in bytes"
-    _read_tags(self, _Metered(fp, _TAGS, 150_000))
+    if not getattr(_here, 'bounds', False): return _read_tags(self, fp)
+    at = fp.tell(); size = fp.seek(0, os.SEEK_END); fp.seek(at)
+    _read_tags(self, _Metered(fp, max(size, _TAGS), 150_000))
     if sum(len(d) for t, d in self._tagdata.items() if self.tagtype[t] not in (1, 2, 7)) > _NUMBERS: raise ImageError('holds too many numbers in its tags: no ordinary photo')
+    for t in [t for t, d in self._tagdata.items() if t >= 32768 and self.tagtype[t] in (1, 7) and len(d) > 1_000_000]: del self._tagdata[t]
 
 TiffImagePlugin.ImageFileDirectory_v2.load = _bounded_tags   # all roads to EXIF go through it, also those inside Pillow's decoders
 
@@ -245,22 +257,26 @@ def _webp_pixels(fp):
     if bits is not None: return (1 + (bits & 0x3fff)) * (1 + (bits >> 14 & 0x3fff))
     return (int.from_bytes(head[26:28], 'little') & 0x3fff) * (int.from_bytes(head[28:30], 'little') & 0x3fff)
 
-# %% ../nbs/00c_decode.ipynb #83d8827b
+# %% ../nbs/00c_decode.ipynb #45823537
 def open_image(
     source # Path, bytes, PIL image, or array (height x width [x 1, 3 or 4], uint8 or 0-1 float)
 ) -> Image.Image: # The undecoded Pillow image, within the limits
     "Open `source` without decoding it; raises `ImageError` when it is no readable image or is too large"
-    if isinstance(source, Image.Image): return _checked(source, 0, 'image')
+    if isinstance(source, Image.Image):
+        with _bounds(): return _checked(source, 0, 'image')
     if isinstance(source, np.ndarray): return _checked(_from_array(source), 0, 'image')
     if not isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview)): raise ImageError(f'expected a path, bytes, a PIL image or an array, got {type(source).__name__}')
     try: fp, size = _content(source)
     except OSError as e: raise ImageError(f'{_name(source)}: cannot be read ({e.strerror})') from e
-    try: return _checked(_identified(_Metered(fp, 4*size + 16_000_000, 150_000), _name(source)), size, _name(source))
+    try:
+        with _bounds(): im = _checked(_identified(_Metered(fp, 4*size + 16_000_000, 150_000), _name(source)), size, _name(source))
+        im.opened_here = True      # `to_rgb` may change it: nobody else has it
+        return im
     except BaseException:
         fp.close()
         raise
 
-# %% ../nbs/00c_decode.ipynb #49929861
+# %% ../nbs/00c_decode.ipynb #bb5cd4d0
 _HEAD = dict(JPEG=16_000_000, GIF=1_000_000)   # bytes before the pixels: Pillow glues pieces of EXIF and of comments together one by one, which takes the square of their number
 
 def _identified(fp, name):
@@ -286,6 +302,7 @@ def _checked(im, size, name):
         if w * h > MAX_PIXELS: raise ImageError(f'{w} x {h} pixels is over the limit of {MAX_PIXELS/1e6:.0f} megapixels')
         if min(w, h) * 200 < max(w, h) or not w * h: raise ImageError(f'{w} x {h} pixels is a strip, not a photo')
         _check_info(im)
+        if 'exif' in im.info: im.getexif()                                          # here, where it is bounded; Pillow keeps it
         if not (isinstance(im, ImageFile.ImageFile) and im.tile): return im         # decoded already: what it costs is paid
         _check_decoder(im, size)
         if im.format in ('JPEG', 'MPO'): _check_jpeg(im)
@@ -338,9 +355,8 @@ def video_files(
     "Video files anywhere below `root`; hidden files and folders are passed over"
     return files_below(root, VIDEO_SUFFIXES)
 
-# %% ../nbs/00c_decode.ipynb #c68ab1dc
+# %% ../nbs/00c_decode.ipynb #1c9c4cf1
 LARGE_PHOTO = 16_000_000                                   # pixels, from which on a photo waits for a place
-_here = threading.local()
 
 def _new_places():
     global _places
@@ -362,19 +378,24 @@ def place_for(
         try: yield
         finally: _here.held = False
 
-# %% ../nbs/00c_decode.ipynb #36fe53ba
+# %% ../nbs/00c_decode.ipynb #c6f58b0f
 def to_rgb(
-    im: Image.Image # Any Pillow image; one that was opened from a file is decoded and turned in place
+    im: Image.Image # Any Pillow image; one that `open_image` opened from a file or bytes is decoded and turned in place, one of your own stays as it is
 ) -> Image.Image: # Upright, 8-bit RGB
     "`im` decoded, turned upright as its EXIF says, and converted to RGB; a JPEG too large for `MAX_MEMORY` at a half, a quarter or an eighth of its size"
+    own = getattr(im, 'opened_here', False)
     try:
-        with place_for(im): return _to_rgb(im)
+        with place_for(im), _bounds(): return _to_rgb(im, own)
     except ImageError: raise
     except Exception as e: raise ImageError(f'cannot be decoded ({_told(e)})') from e
+    finally:
+        if own:
+            for f in {f for f in (im.fp, getattr(im, '_fp', None)) if isinstance(f, _Metered)}: f.close()      # Pillow keeps the file of a film, and of a photo that it cannot read
 
-def _to_rgb(im):
-    own = isinstance(im, ImageFile.ImageFile)
-    if own and im.tile and (scale := _scale(im) or 1) > 1: im.draft(None, (im.width // scale, im.height // scale))
+def _to_rgb(im, own):
+    if isinstance(im, ImageFile.ImageFile) and im.tile and (scale := _scale(im) or 1) > 1:
+        if not own: im = _twin(im)
+        im.draft(None, (im.width // scale, im.height // scale))
     im.load()
     _check_info(im)                                                    # a PNG has texts behind its pixels too
     if own: ImageOps.exif_transpose(im, in_place=True)
@@ -382,6 +403,12 @@ def _to_rgb(im):
     if im.mode == 'RGB': return im._new(im.im) if own else im          # the same pixels, without the file and its decoder
     if im.mode.startswith('I') or im.mode == 'F': return _from_high_bits(im)
     return _in_strips(im, _over_white if im.mode in ('RGBA', 'LA', 'PA', 'La', 'RGBa') or 'transparency' in im.info else lambda part: part.convert('RGB'))
+
+def _twin(im):
+    "A JPEG of the caller's again, on the same file: it can be read smaller without changing `im`"
+    twin = object.__new__(type(im))
+    twin.__dict__.update(im.__dict__, info=dict(im.info), _exclusive_fp=False)
+    return twin
 
 # %% ../nbs/00c_decode.ipynb #9f6ea555
 def _strips(im):

@@ -7,27 +7,28 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/detector.html.md"""
 # %% auto #0
 __all__ = ['read_labels', 'FastaiDetector', 'load_detector']
 
-# %% ../nbs/17_detector.ipynb #f132d85c
+# %% ../nbs/17_detector.ipynb #9ae540c4
 import contextlib, hashlib, io, re
 from pathlib import Path
 
 from .core import FAKE, VOCAB, BundleError, FaceFakeError, ItemsError, TrustError, label_of, need
 from .download import SourceError
-from .hub import PICKLES, NoBundle, hub_name, pull_bundle, pull_pickle
+from .hub import PICKLES, NoBundle, bundle_path, hub_name, pinned_card, pull_bundle, pull_pickle
 from .runtime import EMBEDDED, BaseDetector, Detector
 from .verdict import Rule
 
-# %% ../nbs/17_detector.ipynb #a14435fc
-def _trusted(path, trust, sha256):
-    "The bytes of a file that somebody vouched for, or a `TrustError`"
+# %% ../nbs/17_detector.ipynb #cf474c96
+def _trusted(path, trust, sha256, name=None):
+    "The bytes of a file that somebody vouched for, or a `TrustError`; `name` is what the caller called it"
+    name = name or path
     if sha256 is not None:
-        if not re.fullmatch('[0-9a-fA-F]{64}', str(sha256)): raise TrustError(f'{sha256!r} is no sha256, which has 64 hexadecimal digits; {path} was not loaded')
+        if not re.fullmatch('[0-9a-fA-F]{64}', str(sha256)): raise TrustError(f'{sha256!r} is no sha256, which has 64 hexadecimal digits; {name} was not loaded')
         raw = path.read_bytes()          # hashed and loaded from the same bytes, so nobody can change the file in between
         got = hashlib.sha256(raw).hexdigest()
         if got == sha256.lower(): return raw
-        raise TrustError(f'{path}: its sha256 is {got}, not the {sha256} you gave; it was not loaded')
+        raise TrustError(f'{name}: its sha256 is {got}, not the {sha256} you gave; it was not loaded')
     if trust is not True:
-        raise TrustError(f'{path}: a pickle can run any program when it is loaded. If you made it or trust who did, say trust=True (--trust), or give its sha256 (--sha256); a bundle folder needs neither')
+        raise TrustError(f'{name}: a pickle can run any program when it is loaded. If you made it or trust who did, say trust=True (--trust), or give its sha256 (--sha256); a bundle folder needs neither')
     return path.read_bytes()
 
 # %% ../nbs/17_detector.ipynb #842957e9
@@ -94,46 +95,63 @@ def _unpickled(raw, name):
     if not len(getattr(learn.dls, 'vocab', None) or ()): raise BundleError(f'{name}: this learner has no labels (dls.vocab), so it is no classifier')
     return learn
 
-# %% ../nbs/17_detector.ipynb #c844c9b2
+# %% ../nbs/17_detector.ipynb #c85abc37
 def load_detector(
     source: str | Path | None = None, # A bundle's folder, a run's, a fastai export.pkl, or 'user/repo[@revision]' on the Hub; None: the detector inside this package
     trust: bool = False, # Unpickle `export.pkl`, whatever it does
     sha256: str | None = None, # Unpickle it if this is its hash; for a bundle: the hash its detector.json must have
     labels: dict | str | None = None, # For a pickle whose labels do not say 'real' and 'fake': {'theirs': 'fake', …} or 'theirs=fake,other=real'
     providers: list[str] | None = None, # ONNX Runtime's execution providers
-    threads: int | None = None, # Threads of the network
+    threads: int | None = None, # Threads of a bundle's network; torch, which runs a pickle, has a setting of its own
     precision: str | None = None, # Which network of a bundle, see `Detector`
     revision: str | None = None, # On the Hub: branch, tag or commit, where the name does not say it
-    **hub # On the Hub: token, cache_dir, local_files_only, endpoint of `pull_bundle`
+    token: str | None = None, # On the Hub, as are the next three: see `pull_bundle`
+    cache_dir: str | Path | None = None,
+    local_files_only: bool | None = None,
+    endpoint: str | None = None
 ) -> BaseDetector:
     "A detector ready to predict; raises `BundleError`, `TrustError` or, for the Hub, `SourceError` with what to do"
-    runtime = dict(providers=providers, threads=threads) | (dict(precision=precision) if precision else {})
-    if name := hub_name(source): return _from_hub(source, (name[0] + (f'@{name[1]}' if name[1] else ''), revision), trust, sha256, labels, runtime, hub)
-    if revision: raise BundleError(f'{source}: a revision belongs to a name on the Hub (user/repo), which this is not')
+    given = dict(sha256=sha256, labels=labels, providers=providers, threads=threads, precision=precision)
+    hub = dict(token=token, cache_dir=cache_dir, local_files_only=local_files_only, endpoint=endpoint)
+    if name := hub_name(source): return _from_hub(source, (name[0] + (f'@{name[1]}' if name[1] else ''), revision), trust, given, hub)
     path = EMBEDDED if source is None else Path(source)
+    _refused(path, 'a name on the Hub (user/repo)', revision=revision, **hub)
     if not path.exists(): raise BundleError(f'{path}: no such bundle folder or export.pkl, and no name on the Hub (user/repo)')
-    if path.is_dir(): return _from_folder(path, sha256, runtime)
+    if path.is_dir(): return _from_folder(path, given)
     if path.suffix not in ('.pkl', '.pickle', '.pth', '.pt'): raise BundleError(f'{path}: is neither a bundle folder nor a fastai export.pkl')
-    return FastaiDetector(_trusted(path, trust, sha256), labels, str(path))
+    return _from_pickle(lambda: path, str(path), trust, given)
 
-def _from_folder(path, sha256, runtime):
+def _refused(name, kind, **given):
+    "`BundleError` for options that belong to another kind of source"
+    if odd := [k for k, v in given.items() if v]: raise BundleError(f'{name}: the option {odd[0]} belongs to {kind}, which this is not: leave it out')
+
+def _from_pickle(get, name, trust, given):
+    "The detector of a pickle that somebody vouched for; `get` fetches it, once nothing else is in the way"
+    _refused(name, 'a bundle', providers=given['providers'], precision=given['precision'])
+    return FastaiDetector(_trusted(get(), trust, given['sha256'], name), given['labels'], name)
+
+# %% ../nbs/17_detector.ipynb #74bd8439
+def _from_folder(path, given, name=None):
     "The detector of a bundle; a pickle that lies in it is not looked at"
-    if (path/'bundle'/'detector.json').is_file(): path = path/'bundle'      # a run folder was given
+    path, sha256, runtime = bundle_path(path), given['sha256'], {k: given[k] for k in ('providers', 'threads', 'precision')}
     lone = [] if (path/'detector.json').is_file() else [n for n in PICKLES if (path/n).is_file()]
     if lone: raise BundleError(f'{path}: no detector.json, so this is no bundle; if you mean the pickle in it, give {path/lone[0]} with trust=True (--trust) or its sha256')
-    if sha256: _trusted(path/'detector.json', False, sha256)
-    try: return Detector(path, **runtime)
+    if sha256: _trusted(path/'detector.json', False, sha256, f'{name}: detector.json' if name else None)
+    _refused(name or path, 'a pickle', labels=given['labels'])
+    try: d = Detector(path, **runtime)
     except BundleError: raise
     except (FaceFakeError, TypeError, AttributeError, KeyError, UnicodeError) as e:      # somebody else wrote it: a number where a name should be, a card in no known encoding
         raise BundleError(f'{path}: its detector.json or card cannot be understood ({e}); get the bundle again') from e
+    if sha256: d.card = pinned_card(d.card, d.info)
+    return d
 
-def _from_hub(source, name, trust, sha256, labels, runtime, hub):
+def _from_hub(source, name, trust, given, hub):
     "The detector of a repository: its bundle or, where somebody vouches for it, its pickle"
-    try: return _from_folder(pull_bundle(*name, only=('model.onnx', f'model.{runtime.get("precision")}.onnx'), **hub), sha256, runtime)
-    except NoBundle: return _pickled_there(source, name, trust, sha256, labels, hub)
+    try: return _from_folder(pull_bundle(*name, only=('model.onnx', f'model.{given["precision"]}.onnx'), **hub), given, f'Hub {source}')
+    except NoBundle: return _pickled_there(source, name, trust, given, hub)
     except SourceError as e:
-        if trust is True or sha256:
-            with contextlib.suppress(SourceError): return _pickled_there(source, name, trust, sha256, labels, hub | dict(local_files_only=True))       # fetched before, and the Hub is out of reach
+        if trust is True or given['sha256']:
+            with contextlib.suppress(SourceError): return _pickled_there(source, name, trust, given, hub | dict(local_files_only=True))       # fetched before, and the Hub is out of reach
         raise SourceError(f'{e} (there is no folder or file {source!r} here either)') from e
 
-def _pickled_there(source, name, trust, sha256, labels, hub): return FastaiDetector(_trusted(pull_pickle(*name, trust=trust, sha256=sha256, **hub), trust, sha256), labels, source)
+def _pickled_there(source, name, trust, given, hub): return _from_pickle(lambda: pull_pickle(*name, trust=trust, sha256=given['sha256'], **hub), f'Hub {source}', trust, given)

@@ -7,7 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/evaluate.html.md"""
 # %% auto #0
 __all__ = ['UTK_NAME', 'UTK_SEX', 'UTK_SKIN', 'AGES', 'RANGES', 'decided', 'set_figures', 'by_class', 'domain_rows',
            'results_table', 'mean_pair_auc', 'pool_small', 'macro_table', 'age_range', 'utk_slices', 'with_slices',
-           'slice_table', 'Evaluation', 'read_scores', 'join_scores', 'evaluate']
+           'slice_table', 'verdict_counts', 'Evaluation', 'read_scores', 'join_scores', 'evaluate']
 
 # %% ../nbs/11_evaluate.ipynb #c30f0d8b
 import os, re
@@ -239,7 +239,16 @@ def slice_table(
             out.append(dict(slice=column, value=value, n_real=int((own & ~fake).sum()), n_fake=int((own & fake).sum())) | {k + end: v for k, f in figures.items() for end, v in zip(('', '_lo', '_hi'), f)})
     return pd.DataFrame(out)
 
-# %% ../nbs/11_evaluate.ipynb #929b6c29
+# %% ../nbs/11_evaluate.ipynb #819b6f8d
+def verdict_counts(
+    scores: pd.DataFrame, # label, score; a column verdict counts where it is there
+    rule: Rule # Its two thresholds, asked where it is not
+) -> dict: # Verdict to number, by label
+    "How many images of each label got which verdict"
+    said = scores.verdict if 'verdict' in scores else verdicts(scores.score, rule)
+    return pd.crosstab(scores.label, said).reindex(index=VOCAB, columns=VERDICTS, fill_value=0).to_dict('index')
+
+# %% ../nbs/11_evaluate.ipynb #65f7421d
 @dataclass
 class Evaluation:
     "Scores of a set of items and everything said about them"
@@ -274,18 +283,12 @@ class Evaluation:
         labels = set(self.scores.label[own])
         return metric_table(self.scores[own | ~self.scores.label.isin(labels)], self.rule, self.threshold)
 
-    @property
-    def verdicts(self) -> dict:
-        "How many images of each label got which verdict; those of the scores alone where the table has no column `verdict`"
-        said = self.scores.verdict if 'verdict' in self.scores else verdicts(self.scores.score, self.rule)
-        return pd.crosstab(self.scores.label, said).reindex(index=VOCAB, columns=VERDICTS, fill_value=0).to_dict('index')
-
     def to_dict(self) -> dict:
         "Every figure, ready for JSON"
         out = dict(name=self.name, n=len(self.scores), splits=self.scores.split.value_counts().to_dict(), threshold=self.threshold, rule=self.rule.to_dict() if self.rule else None,
                    table=self.table.to_dict('records'), by_class=by_class(self.scores, self.threshold).to_dict('records'), confusion=self.confusion.to_dict('index'))
         if self.metrics is not None: out['metrics'] = self.metrics.set_index('metric').to_dict('index')
-        if self.rule: out['verdicts'] = self.verdicts
+        if self.rule: out['verdicts'] = verdict_counts(self.scores, self.rule)
         for k in ('macro', 'slices'):
             if getattr(self, k) is not None: out[k] = getattr(self, k).to_dict('records')
         if self.pairs is not None and (self.table.kind == 'pair').any(): out['mean_pair_auc'] = dict(zip(('auc', 'lo', 'hi'), mean_pair_auc(self.scores, self.pairs)))

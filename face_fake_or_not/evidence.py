@@ -196,7 +196,7 @@ def _text(raw):
     try: return raw.decode('utf8')
     except UnicodeDecodeError as e: return raw[:e.start].decode('utf8') if e.start > len(raw) - 4 else raw.decode('latin-1')      # cut within a character, or an older coding
 
-# %% ../nbs/01b_evidence.ipynb #89442154
+# %% ../nbs/01b_evidence.ipynb #44f116fe
 @dataclass(frozen=True)
 class Mark:
     "Something that a program writes into its files"
@@ -213,7 +213,7 @@ _CODE, _NAME = 'source code: ', 'its own name, as it writes it'
 
 GENERATORS = (
     Mark('generator', 'SwarmUI', _SETTINGS, r'"sui_image_params"', _CODE + 'mcmonkeyprojects/SwarmUI'),
-    Mark('generator', 'Fooocus', r'PNG text fooocus_scheme|' + _SETTINGS, r'^(fooocus|a1111)$|\bVersion: Fooocus|"base_model".*"prompt"|"prompt".*"base_model"', _CODE + 'lllyasviel/Fooocus, modules/meta_parser.py'),
+    Mark('generator', 'Fooocus', r'PNG text fooocus_scheme|' + _SETTINGS, r'^(fooocus|a1111)$|\bVersion: Fooocus|^(?=(?s:.*)"prompt")(?s:.*)"base_model"', _CODE + 'lllyasviel/Fooocus, modules/meta_parser.py'),
     Mark('generator', 'Stable Diffusion web UI (or a program that writes as it does)', _SETTINGS, r'\bSteps: \d+, ', _CODE + 'AUTOMATIC1111/stable-diffusion-webui, modules/images.py'),
     Mark('generator', 'ComfyUI', r'PNG text (prompt|workflow)|EXIF \w+', r'"class_type"|"last_node_id"|^(prompt|workflow):\s*\{', _CODE + 'comfyanonymous/ComfyUI, nodes.py and nodes_images.py'),
     Mark('generator', 'InvokeAI', r'PNG text (invokeai_\w+|sd-metadata|dream)', r'\S', _CODE + 'invoke-ai/InvokeAI'),
@@ -258,7 +258,7 @@ def _clean(text, most=120):
     text = ' '.join(''.join(c if c.isprintable() else ' ' for c in text).split())
     return text if len(text) <= most else text[:most - 1].rstrip() + '…'
 
-# %% ../nbs/01b_evidence.ipynb #4ebe2bb5
+# %% ../nbs/01b_evidence.ipynb #e7c34a26
 _FORMATS = ((rb'\xff\xd8\xff', _jpeg), (rb'\x89PNG\r\n\x1a\n', _png), (rb'RIFF....WEBP', _webp), (rb'II|MM', _tiff), (rb'....ftyp', _boxes), (rb'GIF8', _gif), (rb'BM|P[1-7fF]\s', None))
 
 def _blocks(f, source):
@@ -266,7 +266,8 @@ def _blocks(f, source):
     head, out = f.read(16), []
     if not head: raise ImageError('the file is empty')
     known = [walk for magic, walk in _FORMATS if re.match(magic, head, re.S)]
-    if not known: raise ImageError('not an image in a format we read')
+    if not known:                                            # a rare kind that decoding knows, or an error that says what it is
+        with open_image(source): return []
     if known[0] is _boxes: out += _from_pillow(source)
     if known[0]: _within(known[0], f, MAX_META, out)
     for raw in [v for k, _, v in out if k == 'exif'][:4]: _within(_tiff, io.BytesIO(raw), 1 << 20, out)
@@ -279,7 +280,8 @@ def _within(walk, f, room, out):
 
 def _from_pillow(source):
     "EXIF and XMP where Pillow finds them as it opens the file"
-    try: info = open_image(source).info
+    try:
+        with open_image(source) as im: info = im.info
     except ImageError: return []
     return [(k, '', info[k][:MAX_META].removeprefix(b'Exif\0\0')) for k in ('exif', 'xmp') if isinstance(info.get(k), bytes)]
 
@@ -289,19 +291,19 @@ def _opened(source):
     if not Path(source).is_file(): raise ImageError('no such file')
     return open(source, 'rb')
 
-# %% ../nbs/01b_evidence.ipynb #dd650b66
+# %% ../nbs/01b_evidence.ipynb #4deb2579
 _IPTC = {65: 'Program', 80: 'Byline', 110: 'Credit', 115: 'Source', 120: 'Caption'}
 _XMP_NAMES = 'CreatorTool', 'Software', 'Credit', 'Source', 'AIGC', 'AISystemUsed', 'description', 'UserComment'
 
 def _fields(blocks, xmp):
     "Name -> text of everything that a mark may be searched in"
-    out = {}
+    out = {}                                                 # lower-case name -> name and text
     for kind, name, v in blocks:
-        if kind == 'field': out.setdefault(f'EXIF {name}', v)
-        if kind == 'text': out.setdefault(name, _text(v))
-        if kind == 'iptc': out |= _iptc(v)
-    out |= {f'XMP {n}': _xmp_value(xmp, n) for n in _XMP_NAMES}
-    return {k: v for k, v in out.items() if v.strip()}
+        if kind == 'field': out.setdefault(f'exif {name.lower()}', (f'EXIF {name}', v))
+        if kind == 'text' and name.lower() not in out: out[name.lower()] = name, _text(v)
+        if kind == 'iptc': out |= {k.lower(): (k, t) for k, t in _iptc(v).items()}
+    out |= {f'xmp {n.lower()}': (f'XMP {n}', _xmp_value(xmp, n)) for n in _XMP_NAMES}
+    return {k: v for k, v in out.values() if v.strip()}
 
 def _xmp_value(xmp, name):
     "The text of an attribute or of an element, without the lists around it"

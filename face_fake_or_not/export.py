@@ -9,7 +9,7 @@ __all__ = ['META', 'PACKAGES', 'Served', 'export_onnx', 'sign_onnx', 'data_summa
            'figure_table', 'model_card', 'class_table', 'verdict_rates', 'PortablePickler', 'export_bundle',
            'rebuild_learner', 'bundle_learner']
 
-# %% ../nbs/15_export.ipynb #b782350f
+# %% ../nbs/15_export.ipynb #753ce2e2
 import copy, datetime, importlib.metadata, platform, tempfile, warnings
 from pathlib import Path, PurePath
 from types import SimpleNamespace
@@ -22,11 +22,12 @@ from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import RocAucBinary, accuracy
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import nn
 
 import face_fake_or_not
-from .core import FAKE, FORMAT, REAL, VOCAB, BundleError, atomic_dir, atomic_path, file_sha256, need, read_bundle, signature, write_json
+from .core import FAKE, FORMAT, REAL, VOCAB, BundleError, atomic_dir, atomic_path, check_signature, file_sha256, need, read_bundle, signature, write_json
 from .data import face_dataloaders, spec_of
 from .evaluate import Evaluation, by_class
 from .image import Spec, prepare
@@ -245,7 +246,7 @@ def _samples():
     "Photos to compare on, of several shapes"
     return [synthetic_face(FAKE, 'synthetic_lattice', s, s) for s in (64, 128, 200, 333)]
 
-# %% ../nbs/15_export.ipynb #e09e9f16
+# %% ../nbs/15_export.ipynb #a3c48ed7
 def export_bundle(
     learn: Learner, # From `face_learner`; calibrated if `calibrate` was called
     path: str | Path, # Folder to make; replaced when it exists
@@ -260,8 +261,8 @@ def export_bundle(
     if set(learn.dls.vocab) != set(VOCAB): raise BundleError(f'vocab {list(learn.dls.vocab)}: expected {list(VOCAB)}')
     with atomic_dir(path) as tmp, learn.no_logging():
         model = copy.deepcopy(learn.model).cpu().float().eval()
-        (tmp/'model.safetensors').write_bytes(save({k: v.contiguous() for k, v in model.state_dict().items()}))   # save_file would make it private
         info = describe(learn, name, data, notes)
+        (tmp/'model.safetensors').write_bytes(save({k: v.contiguous() for k, v in model.state_dict().items()}, dict(face_fake_or_not=signature(info))))   # save_file would make it private
         export_onnx(Served(model, learn.meta['mean'], learn.meta['std']), spec_of(learn.dls).size, tmp/'model.onnx', signature(info))
         info |= dict(parity=_check_parity(learn, model, tmp/'model.onnx', _samples()))
         if pickle: _export_pickle(learn, tmp)
@@ -270,7 +271,7 @@ def export_bundle(
         write_json(tmp/'detector.json', info | dict(sha256={f.name: file_sha256(f) for f in sorted(tmp.iterdir())}))
     return Path(path)
 
-# %% ../nbs/15_export.ipynb #7be19d08
+# %% ../nbs/15_export.ipynb #bb80b622
 def rebuild_learner(
     meta: dict, # arch, kwargs, head, drop, mean, std and source, as in detector.json
     dls: DataLoaders, # Its data
@@ -307,5 +308,6 @@ def bundle_learner(
     info = read_bundle(path, 'model.safetensors')
     learn = rebuild_learner(info, dls or _example_dls(Spec.from_dict(info['spec']), info['vocab']))
     learn.model.load_state_dict(load_tensors(path/'model.safetensors'))
+    with safe_open(path/'model.safetensors', 'pt') as f: check_signature(info, (f.metadata() or {}).get('face_fake_or_not'), path/'model.safetensors')
     learn.rule, learn.temperature = Rule.from_dict(info['rule']), info['temperature']
     return learn

@@ -63,11 +63,11 @@ class Spec:
         if d.get('law'): d['law'] = Law(**known_keys(Law, d['law'], ImageError))
         return cls(**d)
 
-# %% ../nbs/01_image.ipynb #f476640c
+# %% ../nbs/01_image.ipynb #50028def
 def region_of(
     im: Image.Image, # An upright RGB photo, as opened
     spec: Spec, # The preprocessing
-    box=None # A known face: left, top, width, height and, optionally, tilt, in pixels of `im`; NaN: known to have none; None: search
+    box=None # A known face: left, top, width, height and, optionally, tilt, in pixels of `im`, as `face_boxes` finds them; NaN: known to have none; None: search
 ) -> tuple[Image.Image, list[Face]]: # What the rest of the preprocessing gets, and the faces, the one that was cut out first
     "The part of a photo that `spec` asks for; the whole photo and no faces where it asks for none or none is there"
     if spec.region == 'whole': return im, []
@@ -173,7 +173,7 @@ def prepare(
         with place_for(im): return np.asarray(fit(region_of(to_rgb(im), spec)[0], spec))
     except ImageError as e: raise ImageError(named(source, e)) from e
 
-# %% ../nbs/01_image.ipynb #44ab0316
+# %% ../nbs/01_image.ipynb #ea56c3f5
 _SMALLEST_16 = 246   # sum of the 16 smallest entries of the standard luminance table (ITU-T T.81, annex K.1); the large ones are clipped at 255
 
 def jpeg_quality(
@@ -187,7 +187,7 @@ def jpeg_quality(
 
 def image_facts(
     im: Image.Image # An image as opened from its file
-) -> dict: # width, height, format and JPEG quality
+) -> dict: # width and height as they are stored, format and JPEG quality
     "What the file itself says about its pixels"
     return dict(width=im.width, height=im.height, format=im.format, quality=jpeg_quality(im))
 
@@ -244,38 +244,47 @@ def sharpness(
     fine = np.diff(dx, axis=1)[1:-1] + np.diff(dy, axis=0)[:, 1:-1]
     return float(np.abs(fine).mean() / (np.abs(dx).mean() + np.abs(dy).mean() + 1e-3))
 
-# %% ../nbs/01_image.ipynb #6465cfe5
+# %% ../nbs/01_image.ipynb #e49a0317
 @dataclass
 class Seen:
     "A photo on its way to a network"
     whole: Image.Image  # The photo, upright, RGB
     pixels: np.ndarray  # What the network gets, `size` x `size` x 3, uint8
     facts: dict         # See `seen_facts`
-    faces: list[Face]   # Those that were found, the one that was cut out first; none where nobody searched
+    faces: list[Face]   # Those that were found, the one that was cut out first; none where nobody searched; in pixels of `whole`
+    scale: tuple[float, float] = (1., 1.) # Pixels that the file declares for one of `whole`, across and down; more than 1 for a JPEG that was read smaller
+
+    def box(self,
+        face: Face # One of `faces`
+    ) -> list[float]: # Left, top, width, height
+        "Where a face is, in pixels of the upright photo as its file declares it"
+        return [round(v * k, 2) for v, k in zip(face.box, self.scale * 2)]
 
 def look(
     source, # Path, bytes, PIL image or array
     spec: Spec, # The preprocessing
-    box=None, # A known face, see `region_of`
+    box=None, # A known face, see `region_of`; in pixels of the photo as `to_rgb` gives it
     faces: bool = False # Search for faces also where the spec asks for none; pixels and facts stay what they are
 ) -> Seen: # Its pixels are those of `prepare`
     "Everything there is to know of a photo before a network sees it; raises `ImageError`"
     im = open_image(source)
-    facts = image_facts(im)                    # before `to_rgb`, which drops the quantisation tables
+    facts, size = image_facts(im), im.size     # before `to_rgb`, which drops the quantisation tables
     with place_for(im):
         whole = to_rgb(im)
         part, found = region_of(whole, spec, box)
         pixels = np.asarray(fit(part, spec))
         if faces and spec.region == 'whole': found = find_faces(whole)
-    facts |= dict(earlier=earlier_quality(whole) if facts['quality'] is None else None, sharpness=sharpness(pixels))
-    if spec.region == 'face': facts['face'] = found[0].size if found else 0
-    return Seen(whole, pixels, facts, found)
+    w, h = size if (whole.width > whole.height) == (size[0] > size[1]) else size[::-1]      # upright
+    seen = Seen(whole, pixels, facts, found, (w / whole.width, h / whole.height))
+    facts |= dict(width=w, height=h, earlier=earlier_quality(whole) if facts['quality'] is None else None, sharpness=sharpness(pixels))
+    if spec.region == 'face': facts['face'] = max(seen.box(found[0])[2:]) if found else 0
+    return seen
 
 def seen_facts(
     source, # Path, bytes, PIL image or array
     spec: Spec = Spec(), # The preprocessing: sharpness is that of the pixels it gives
     box=None # A known face, see `region_of`
-) -> dict: # Those of `image_facts`; earlier: JPEG quality told from the pixels of a file that is no JPEG; sharpness; face: its longer side in pixels, 0 for none, where the spec asks for one
+) -> dict: # Those of `image_facts`, width and height upright; earlier: JPEG quality told from the pixels of a file that is no JPEG; sharpness; face: its longer side in pixels, 0 for none, where the spec asks for one
     "The facts that a gate asks for; raises `ImageError` with the name of the file"
     try: return look(source, spec, box).facts
     except ImageError as e: raise ImageError(named(source, e)) from e

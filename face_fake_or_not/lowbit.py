@@ -7,8 +7,9 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/lowbit.html.md"""
 # %% auto #0
 __all__ = ['PRECISIONS', 'fp16_model', 'model_scores', 'int8_model', 'precision_report', 'add_precision']
 
-# %% ../nbs/15a_lowbit.ipynb #2aa7156d
-import datetime, shutil
+# %% ../nbs/15a_lowbit.ipynb #cf727587
+import datetime, hashlib, os, shutil
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -181,36 +182,43 @@ def precision_report(
 def _share(hits, groups): return dict(zip(('share', 'lo', 'hi'), map(_short, rate(hits, groups))), n=len(hits))
 def _short(v): return round(float(v), 6)
 
-# %% ../nbs/15a_lowbit.ipynb #a1ee0df2
+# %% ../nbs/15a_lowbit.ipynb #4699cf88
 PRECISIONS = ('fp16', 'int8')
 
 def _photos(items, n_calibrate, seed):
     "Photos to calibrate with and a table of photos to measure on"
     if not hasattr(items, 'columns'):
-        df = pd.DataFrame(dict(path=pd.Series(list(items), dtype=object)))
-        tune, test = df[1::2], df[::2]
+        df = pd.DataFrame(dict(path=pd.Series(list({_content_key(o): o for o in items}.values()), dtype=object)))
+        tune, test = df[:len(df) // 2], df[len(df) // 2:]
     else:
         if 'split' not in items: raise ItemsError('the items have no split: split_items gives them one; train calibrates, valid is measured on')
         tune, test = items[items.split == 'train'], items[items.split == 'valid']
     if len(tune) < 8 or len(test) < 20: raise ItemsError(f'{len(tune)} photos to calibrate with and {len(test)} to measure on: at least 8 and 20 are needed')
     return tune.sample(min(n_calibrate, len(tune)), random_state=seed), test
 
-def _pixels(photos, spec):
-    "Prepared photos, and which of them could be read"
+def _content_key(photo):
+    "What two copies of a file share"
+    if isinstance(photo, (str, os.PathLike)): return file_sha256(photo) if os.path.isfile(photo) else str(photo)
+    return hashlib.sha256(photo).hexdigest() if isinstance(photo, (bytes, bytearray, memoryview)) else id(photo)
+
+def _batches(photos, spec, bs=32):
+    "Prepared photos, so many at a time, and which of those could be read"
     def one(p):
         try: return prepare(p, spec)
         except ImageError: return None
-    got = list(in_threads(one, photos, 'preparing photos'))
-    good = np.array([g is not None for g in got])
-    if not good.any(): raise ItemsError(f'none of {len(got)} photos can be read, the first: {photos[0]}')
-    return np.stack([g for g in got if g is not None]), good
+    prepared, any_good = in_threads(one, photos, 'preparing photos', part=8), False
+    while got := list(islice(prepared, bs)):
+        good = [g is not None for g in got]
+        any_good |= any(good)
+        yield np.array([g for g in got if g is not None]), good
+    if not any_good: raise ItemsError(f'none of {len(photos)} photos can be read, the first: {str(photos[0])[:200]}')
 
-# %% ../nbs/15a_lowbit.ipynb #e6dd5645
+# %% ../nbs/15a_lowbit.ipynb #0322d4c6
 def add_precision(
     bundle: str | Path, # A bundle's folder
     precision: str, # 'int8' or 'fp16'
-    items, # A manifest with splits train and valid, or a list of photos; like those the detector is for
-    out: str | Path | None = None, # Folder of the new bundle; None: `bundle` itself is replaced
+    items, # A manifest with splits train and valid, or a list of photos, in whose order those that belong together lie beside each other; like those the detector is for
+    out: str | Path | None = None, # Folder of the new bundle, or one with the same network, to which this is added; None: `bundle` itself is replaced
     limit: float = .05, # Nothing is written where more of the verdicts change, share, 0 to 1
     force: bool = False, # Write it all the same
     n_calibrate: int = 64, # Photos of the training split that int8 is calibrated with
@@ -219,47 +227,68 @@ def add_precision(
     "Add a smaller network to a bundle, with what it costs; raises `BundleError` where that is too much"
     bundle, name = Path(bundle), f'model.{precision}.onnx'
     if precision not in PRECISIONS: raise BundleError(f'precision {precision!r}: expected {" or ".join(PRECISIONS)}')
-    if out is None and bundle.resolve() == (Path(face_fake_or_not.__file__).parent/'embedded').resolve(): raise BundleError('the detector inside the package stays as it is: give out=, the folder of a copy')
-    if out is not None and Path(out).exists() and not (Path(out)/'detector.json').is_file(): raise BundleError(f'{out} exists and is no bundle: give the name of a new folder')
+    if Path(out or bundle).resolve() == (Path(face_fake_or_not.__file__).parent/'embedded').resolve(): raise BundleError('the detector inside the package stays as it is: give out=, the folder of a copy')
     info = read_bundle(bundle, 'model.onnx')
+    if out is not None and Path(out).exists(): bundle, info = Path(out), _same_detector(out, info)      # what it has already is kept
     tune, test = _photos(items, n_calibrate, seed)
     model, report = _measured(bundle, info, precision, tune, test)
     _check_limit(precision, report['verdict_changes'], limit, force)
-    with atomic_dir(bundle if out is None else out) as tmp:
+    with atomic_dir(out or bundle) as tmp:
         shutil.copytree(bundle, tmp, dirs_exist_ok=True)
         (tmp/name).write_bytes(model.SerializeToString())
         precisions = info.get('precisions', {}) | {precision: report | dict(size_mb=(tmp/name).stat().st_size / 1e6, fp32_size_mb=(tmp/'model.onnx').stat().st_size / 1e6)}
         if (tmp/'README.md').is_file(): (tmp/'README.md').write_text(_card_with(precisions, (tmp/'README.md').read_text(encoding='utf8')), encoding='utf8')
         mine = {n: file_sha256(tmp/n) for n in (name, 'README.md') if (tmp/n).is_file()}      # the hashes of other files are left alone: nobody has looked at them here
         write_json(tmp/'detector.json', info | dict(precisions=precisions, sha256=info['sha256'] | mine))
-    return bundle if out is None else Path(out)
+    return Path(out or bundle)
+
+# %% ../nbs/15a_lowbit.ipynb #33911c72
+def _same_detector(out, info):
+    "What stands in detector.json of a folder that is there already; an error where its network is another"
+    if not (Path(out)/'detector.json').is_file(): raise BundleError(f'{out} exists and is no bundle: give the name of a new folder')
+    there = read_bundle(out, 'model.onnx')
+    if there['sha256']['model.onnx'] != info['sha256']['model.onnx']: raise BundleError(f'{out} holds another detector: give the name of a new folder')
+    return there
 
 def _measured(bundle, info, precision, tune, test):
     "The smaller network and how far it is from the larger one"
     spec, fake = Spec.from_dict(info['spec']), info['vocab'].index(FAKE)
-    if precision == 'int8': seen = _pixels(list(tune.path), spec)[0]
+    if precision == 'int8': seen = np.concatenate([p for p, _ in _batches(list(tune.path), spec) if len(p)])
     model = int8_model(bundle/'model.onnx', seen) if precision == 'int8' else fp16_model(bundle/'model.onnx')
-    pixels, good = _pixels(list(test.path), spec)
-    scores = [model_scores(m, pixels, fake) for m in (bundle/'model.onnx', model)]
+    *scores, good = _scored([bundle/'model.onnx', model], list(test.path), spec, fake)
     column = lambda k: test[k].to_numpy()[good] if k in test else None
     report = precision_report(*scores, Rule.from_dict(info['rule']), column('label'), column('group'))
-    return model, report | dict(unreadable=int((~good).sum()), calibrated_on=len(seen) if precision == 'int8' else 0, made=datetime.date.today().isoformat(), onnxruntime=need('onnxruntime', 'a smaller network').__version__)
+    return model, report | dict(photos='validation split' if 'split' in test else 'second half of a list', unreadable=int((~good).sum()), calibrated_on=len(seen) if precision == 'int8' else 0, made=datetime.date.today().isoformat(), onnxruntime=need('onnxruntime', 'a smaller network').__version__)
+
+def _scored(models, photos, spec, fake):
+    "P(fake) of photos by each network, and which could be read; batch by batch, because thousands of photos would fill the memory"
+    sessions, scores, good = [_session(m) for m in models], [[] for _ in models], []
+    for pixels, readable in _batches(photos, spec):
+        good += readable
+        for s, out in zip(sessions, scores):
+            if len(pixels): out.append(s.run(None, dict(pixels=pixels))[0][:, fake])
+    return *map(np.concatenate, scores), np.array(good)
 
 def _check_limit(precision, changes, limit, force):
     "Refuse what turns too many verdicts"
     if changes['share'] <= limit or force: return
     raise BundleError(f'{precision}: {changes["share"]:.1%} of the verdicts on {changes["n"]} photos change ({changes["lo"]:.1%} to {changes["hi"]:.1%}), over the limit of {limit:.1%}: nothing was written; more calibration photos may help, and force=True writes it all the same')
 
-# %% ../nbs/15a_lowbit.ipynb #ef15c3e4
+# %% ../nbs/15a_lowbit.ipynb #61cfa033
 _HEADING = '## Smaller networks'
 
 def _card_with(precisions, card):
     "The card with a section on what the smaller networks cost"
-    rows = [f'| {k} | {p["size_mb"]:.3g} ({p["fp32_size_mb"]:.3g}) | {p["mean_abs_diff"]:.4f} ({p["max_abs_diff"]:.3f}) | {p["verdict_changes"]["share"]:.1%} ({p["verdict_changes"]["lo"]:.1%} to {p["verdict_changes"]["hi"]:.1%}), n = {p["n"]} | {_difference(p.get("auc"))} | {_difference(p.get("balanced"))} |' for k, p in precisions.items()]
+    rows = [f'| {k} | {p["size_mb"]:.3g} ({p["fp32_size_mb"]:.3g}) | {p["mean_abs_diff"]:.4f} ({p["max_abs_diff"]:.3f}) | {_changed(p)} | {_difference(p.get("auc"))} | {_difference(p.get("balanced"))} |' for k, p in precisions.items()]
     head, _, rest = card.partition(_HEADING + '\n')
     after = rest[rest.index('\n## '):] if '\n## ' in rest else ''
     text = [_HEADING, '', 'Against `model.onnx`, on photos that they were not calibrated with; 95 % intervals. Scores are not the same: the results above are those of `model.onnx`.', '',
             '| precision | MB (was) | mean (largest) difference of a score | verdicts that change | AUC, difference | balanced accuracy, difference |', '|---|---|---|---|---|---|', *rows]
     return head.rstrip() + '\n\n' + '\n'.join(text) + '\n' + after
+
+def _changed(p):
+    "The share of verdicts that change, or that it belonged to other thresholds"
+    c, n = p.get('verdict_changes'), f'n = {p["n"]}{", " + p["photos"] if "photos" in p else ""}'
+    return f'{c["share"]:.1%} ({c["lo"]:.1%} to {c["hi"]:.1%}), {n}' if c else 'not measured since the thresholds were changed'
 
 def _difference(d): return 'no labels' if d is None else f'{d["low"]:.3f}, {d["difference"]:+.4f} ({d["lo"]:+.4f} to {d["hi"]:+.4f})'

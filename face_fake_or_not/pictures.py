@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from .decode import open_image, to_rgb
 from .explain import Explanation
 
-# %% ../nbs/18c_pictures.ipynb #e19af8c8
+# %% ../nbs/18c_pictures.ipynb #0efd3084
 def small_photo(
     source, # Path, bytes, PIL image or array
     side: int = 640 # Its longer side at most, pixels
@@ -23,7 +23,7 @@ def small_photo(
     "A photo reduced for showing; raises `ImageError`"
     im = open_image(source)
     full = max(im.size)
-    im.draft('RGB', (side, side))
+    if getattr(im, 'opened_here', False): im.draft('RGB', (side, side))      # never an image that somebody else holds
     im = to_rgb(im)
     k = min(1, side/max(im.size))
     if k < 1: im = im.resize([max(1, round(v*k)) for v in im.size], Image.Resampling.BICUBIC, reducing_gap=2)

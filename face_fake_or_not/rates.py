@@ -7,15 +7,15 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/rates.html.md"""
 # %% auto #0
 __all__ = ['Rates', 'measured_rates']
 
-# %% ../nbs/18a_rates.ipynb #f973846d
+# %% ../nbs/18a_rates.ipynb #1ec1620d
 from dataclasses import dataclass
 from pathlib import Path
 
-from .core import FAKE, REAL, VERDICTS, VOCAB, file_sha256, read_json
+from .core import REAL, VERDICTS, VOCAB, file_sha256, read_json
 from .runtime import BaseDetector
 from .verdict import Rule
 
-# %% ../nbs/18a_rates.ipynb #23c1cb40
+# %% ../nbs/18a_rates.ipynb #7512aebe
 @dataclass
 class Rates:
     "How often which verdict was given to test photos of which the truth is known, before the gate"
@@ -41,7 +41,7 @@ class Rates:
         truth: str, # 'fake' or 'real'
         prior: float # Share of fakes among the photos that are judged, 0 to 1
     ) -> str: # Such as '36 (28 to 45)'
-        "Of 100 photos with this verdict, how many are of this kind, with a 95 % interval, in words"
+        "Of 100 photos with this verdict, how many are of this kind, with an interval of at least 95 %, photos counted one by one, before the gate"
         value, lo, hi = self.share(verdict, prior)
         if truth == REAL: value, lo, hi = 1 - value, 1 - hi, 1 - lo
         text = lambda v: f'{100*v:.0f}' if v >= .0995 else f'{100*v:.1f}'
@@ -54,12 +54,13 @@ def _counts(ev):
     good = counts and all(isinstance(counts[t][v], int) and counts[t][v] >= 0 for t in VOCAB for v in VERDICTS) and all(sum(counts[t].values()) for t in VOCAB)
     return counts if good else None
 
-# %% ../nbs/18a_rates.ipynb #39ab3f82
+# %% ../nbs/18a_rates.ipynb #07d36c22
 def measured_rates(
     detector: BaseDetector # Of a bundle, or any other
 ) -> Rates | None: # None where nothing was measured at its thresholds
     "The rates in the evaluation that came with a detector"
-    path = Path(getattr(detector, 'path', None) or '.')/'evaluation.json'
+    if not getattr(detector, 'path', None) or getattr(detector, 'precision', None) not in (None, 'fp32'): return None
+    path = Path(detector.path)/'evaluation.json'
     if not path.is_file() or file_sha256(path) != detector.info.get('sha256', {}).get(path.name): return None
     try:
         ev = read_json(path)

@@ -9,7 +9,7 @@ __all__ = ['NAIVE', 'NOISE', 'FEWEST', 'RoundPlan', 'copies_aside', 'round_items
            'doubtful', 'mined', 'averaged', 'renormed', 'gate_units', 'unit_figures', 'worsened', 'reasons', 'Rounds',
            'read_rounds', 'round_figures', 'plot_rounds', 'chosen_threshold', 'HardRounds', 'hard_domains', 'own_items']
 
-# %% ../nbs/13_rounds.ipynb #39900193
+# %% ../nbs/13_rounds.ipynb #30dadaf7
 import hashlib, json, math, shutil, warnings
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -32,7 +32,7 @@ from .duplicates import find_duplicates, group_duplicates
 from .image import Spec
 from .intervals import group_codes, interval, rate, resample_counts, weighted_share
 from .items import read_pairs, split_items
-from .learner import FaceModel, set_normalize
+from .learner import FaceModel, load_tensors, set_normalize
 from .prefix import own_chance
 from .processes import world
 from .schedule import Phase
@@ -439,7 +439,7 @@ def _at_each(right, fake):
     "Share of right answers in each row, both classes alike"
     return np.mean([right[:, m].mean(1) for m in (fake, ~fake) if m.any()], axis=0)
 
-# %% ../nbs/13_rounds.ipynb #284d75f1
+# %% ../nbs/13_rounds.ipynb #9abaed4b
 class HardRounds:
     "The rounds of one learner, from wherever they stand"
     def __init__(self, learn, rounds, plan, spec, pairs, export, cbs, settings):
@@ -454,7 +454,7 @@ class HardRounds:
 
     def load(self, r):
         "Give the learner the weights of a round; what was calibrated on others goes"
-        get_model(self.learn.model).load_state_dict(torch.load(self.rounds.folder(r)/'model.pth', map_location='cpu', weights_only=True))
+        get_model(self.learn.model).load_state_dict(load_tensors(self.rounds.folder(r)/'model.pth'))
         for name in ('rule', 'temperature'): self.learn.__dict__.pop(name, None)
 
     def keep(self, r):

@@ -7,7 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/runtime.html.md"""
 # %% auto #0
 __all__ = ['MAX_SCORED', 'PART', 'EMBEDDED', 'judge_faces', 'Reader', 'Judge', 'BaseDetector', 'Detector']
 
-# %% ../nbs/16a_runtime.ipynb #24bd987c
+# %% ../nbs/16a_runtime.ipynb #12bf0218
 import io, os, time, warnings
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .core import FAKE, BundleError, ImageError, Prediction, _a_little_ahead, named, check_signature, need, read_bundle
+from .core import FAKE, BundleError, FaceFakeError, ImageError, Prediction, named, check_signature, need, read_ahead, read_bundle
 from .explain import Explanation, explain_photo
 from .image import Spec, face_pixels, look
 from .verdict import Rule, judge, label_for
 
-# %% ../nbs/16a_runtime.ipynb #dd61a57b
+# %% ../nbs/16a_runtime.ipynb #0bd6e684
 @dataclass
 class _Read:
     "A photo on its way to the network"
@@ -40,9 +40,10 @@ class _Read:
 def _path_of(source): return str(source) if isinstance(source, (str, os.PathLike)) else None
 
 def _evidence(source):
-    "What the file says of its origin"
+    "What the file says of its origin; nothing where that cannot be read, since a photo that has a score keeps it"
     from face_fake_or_not.evidence import file_evidence      # here, because many photos in a row are judged without it
-    return file_evidence(source)
+    try: return file_evidence(source)
+    except ImageError: return []
 
 # %% ../nbs/16a_runtime.ipynb #c5fc0898
 MAX_SCORED = 64   # faces of one photo that are scored
@@ -62,7 +63,7 @@ def judge_faces(
     others = 'another one is' if len(fakes) == 1 else f'{len(fakes)} others are'
     return 'inconclusive', reasons + [f'the largest face is not called fake, but {others} (score {max(fakes):.2f})']
 
-# %% ../nbs/16a_runtime.ipynb #d812c97b
+# %% ../nbs/16a_runtime.ipynb #cdb9824f
 class Reader:
     "The first half of every detector: from a source to what the network needs"
     spec, rule = Spec(), Rule()
@@ -73,8 +74,8 @@ class Reader:
         "One photo up to the network; raises `ImageError`"
         start = time.perf_counter()
         seen = look(source, self.spec, faces=bool(faces))
-        listed = [dict(box=list(f.box), confidence=f.score, score=None, used=self.spec.region == 'face' and not i) for i, f in enumerate(seen.faces)]
-        squares = {i: face_pixels(seen.whole, f, self.spec) for i, f in enumerate(seen.faces[:MAX_SCORED]) if f.size >= self.rule.gate.min_face and not listed[i]['used']}
+        listed = [dict(box=seen.box(f), confidence=f.score, score=None, used=self.spec.region == 'face' and not i) for i, f in enumerate(seen.faces)]
+        squares = {i: face_pixels(seen.whole, f, self.spec) for i, f in enumerate(seen.faces[:MAX_SCORED]) if max(listed[i]['box'][2:]) >= self.rule.gate.min_face and not listed[i]['used']}
         read = _Read(source, self._pixels(seen), squares, seen.facts, listed, timing=dict(prepare=time.perf_counter() - start))
         if evidence:
             start, read.evidence = time.perf_counter(), _evidence(source)
@@ -97,14 +98,14 @@ class Reader:
         "P(fake) of squares that are prepared already"
         return self._probs(pixels)
 
-# %% ../nbs/16a_runtime.ipynb #76e92281
+# %% ../nbs/16a_runtime.ipynb #d4b9ed8e
 class Judge(Reader):
     "The second half: asks `_probs` for P(fake) and applies the rule"
     parallel, threads = False, 1      # May the network be asked from several threads at once? How many threads does it take for one question?
 
     def predict(self,
         source, # Path, bytes, PIL image or array
-        faces: bool | None = None, # True: search for faces in any case and score each by a square of its own; else only where the spec asks for the face
+        faces: bool | None = None, # True: search for faces in any case and score each by a square of its own; None or False: only what the detector needs, which is the faces where its spec asks for them
         evidence: bool = True # Also read what the file says of its origin
     ) -> Prediction: # Label, score, verdict with reasons; of several faces the largest counts, see `judge_faces`
         "Judge one photo; raises `ImageError` when it cannot be read"
@@ -148,7 +149,7 @@ def _parts(sources, n):
     sources = iter(sources)
     return iter(lambda: list(islice(sources, n)), [])
 
-# %% ../nbs/16a_runtime.ipynb #c58babe8
+# %% ../nbs/16a_runtime.ipynb #a349b4a8
 class BaseDetector(Judge):
     "What every detector offers"
     def iter_predict(self,
@@ -158,10 +159,15 @@ class BaseDetector(Judge):
         faces: bool | None = None, # See `predict`
         evidence: bool = False # See `predict`
     ) -> Iterator[Prediction]: # In the order of `sources`; unreadable ones with `error`
-        "Judge photos as they come, in constant memory; an error that is not about a photo is raised"
-        read, n = partial(self._try, faces=faces, evidence=evidence), threads or max(1, _cores() // self.threads)
-        if self.parallel: found = _a_little_ahead(lambda part: self._predictions([read(s) for s in part]), _parts(sources, min(bs, PART)), n, 2)
-        else: found = _a_little_ahead(read, sources, n, -(-bs // n))
+        "Judge photos as they come, in constant memory; an error that is not about a photo is raised, `FaceFakeError` where `bs` or `threads` is less than 1"
+        for name, n in dict(bs=bs, threads=threads).items():
+            if n is not None and n < 1 or name == 'bs' and n is None: raise FaceFakeError(f'{name}={n}: expected a whole number, 1 or more')
+        return self._answers(sources, bs, threads or max(1, _cores() // self.threads), partial(self._try, faces=faces, evidence=evidence))
+
+    def _answers(self, sources, bs, n, read):
+        "Predictions as they come, of photos that `n` threads `read`"
+        if self.parallel: found = read_ahead(lambda part: self._predictions([read(s) for s in part]), _parts(sources, min(bs, PART)), n, 2)
+        else: found = read_ahead(read, sources, n, -(-bs // n))
         with closing(found):
             for part in found if self.parallel else map(self._predictions, _parts(found, bs)): yield from part
 

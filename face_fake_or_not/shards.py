@@ -228,7 +228,7 @@ def bytes_needed(
     few = sorted((min(s.size, need + _step(need) // 2) for s in shards), reverse=True)[:want]    # half a step comes in vain
     return sum(few), few[0]
 
-# %% ../nbs/03d_shards.ipynb #d8b225cd
+# %% ../nbs/03d_shards.ipynb #3af0cc32
 class _Reader:
     "Takes frames of the shards of one repository into a folder, with a journal"
     def __init__(self, repo: HubRepo, pick, root, journal, stop):
@@ -241,7 +241,7 @@ class _Reader:
         if known := self.journal.known(shard, target): return known
         folder = self.root/shard.split/shard.label/_plain(shard.name)
         shutil.rmtree(folder, ignore_errors=True)                 # of a run that was interrupted, or of a smaller share
-        with self.repo._explained(shard.path):
+        with self.repo.explained(shard.path):
             address = f'datasets/{self.repo.repo_id}@{self.repo.sha}/{shard.path}'
             with self.fs.open(address, block_size=max(1, min(block, shard.size)), cache_type='readahead', size=shard.size) as file:
                 try: got = take_frames(read_members(file, shard.size), shard, self.pick, target, folder, self.stop)
