@@ -11,7 +11,7 @@ Goals: cold at most 1/8 of fastai; warm at most 1.15 of the parts; folder at lea
 
 `python benchmarks/predict.py` needs the photos in FFON_SHARED; `--n 40 --repeats 2` is a trial. `--export RUN/export.pkl --detector RUN/bundle` measures another detector than the embedded one.
 """
-import argparse, io, itertools, json, os, random, statistics, subprocess, sys, tempfile, time, warnings
+import argparse, itertools, json, os, random, statistics, subprocess, sys, tempfile, time, warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
