@@ -147,7 +147,7 @@ def _beside(table, url, path):
     first, chain, rest = table.partition('::')
     return first[:first.rfind('/') + 1] + path + chain + rest
 
-# %% ../nbs/17b_bulk.ipynb #b89563ee
+# %% ../nbs/17b_bulk.ipynb #5ba288b5
 SEEN, NAMED, URL = 'seen', 'named', 'url'      # a file that was there when it was listed; one that is only named; one to be fetched
 
 def _local(path): return path, SEEN if os.path.exists(path) else NAMED
@@ -182,11 +182,12 @@ class _Asked(_Question):
 
     def _images(self, spec, names, kind):
         "Those with the suffix of an image; the others are counted"
-        images = others = 0
+        images, left = 0, Counter()
         for name in names:
             if _own(name, kind == URL).endswith(SUFFIXES): images += 1; yield name, kind
-            else: others += 1
-        if others: _tell(f'{spec}: {others} without the suffix of an image passed over')
+            else: left[os.path.splitext(name)[1].lower() or 'none'] += 1
+        others = left.total()
+        if others: _tell(f'{spec}: {others} without the suffix of an image passed over ({", ".join(f"{k} {n}" for k, n in left.most_common(8))})')
         if not images: raise BulkError(f'{spec}: no images in this folder')
         self.others += others
 
@@ -414,7 +415,7 @@ def _loaded(detector):
     asked = detector if isinstance(detector, dict) else dict(source=detector)
     return load_detector(**asked), asked
 
-# %% ../nbs/17b_bulk.ipynb #afd6b15b
+# %% ../nbs/17b_bulk.ipynb #900dbcc6
 def _judged(detector, paths, kinds, remote, settings, tick=lambda: None):
     "Predictions, and the numbers of those that may be lost"
     asked = {k: v for k, v in settings.items() if k in ('bs', 'threads') or v}
@@ -429,17 +430,21 @@ def _score_part(detector, paths, kinds, remote, settings, tick=lambda: None):
     "The file of one part"
     done, lost = _judged(detector, paths, kinds, remote, settings, tick)
     if lost:
-        again = lost + [i for i, p in enumerate(done) if kinds[i] == URL and not p.error][-1:]
-        tried, still = _judged(detector, [paths[i] for i in again], [kinds[i] for i in again], remote, settings)
-        answers = len(again) > len(lost) and len(lost) not in still
-        _check_lost([tried[j].error for j in still if kinds[again[j]] == SEEN or not answers], len(paths))
+        tried, still = _judged(detector, [paths[i] for i in lost], [kinds[i] for i in lost], remote, settings)
         for i, p in zip(lost, tried): done[i] = p
+        _check_places([lost[j] for j in still], paths, kinds)
     return _part_bytes(done, settings['evidence'])
 
-def _check_lost(lost, n):
-    "Better stop than fill a table with errors"
-    if lost: raise BulkError(f'{socket.gethostname()}: {len(lost)} of {n} photos in a row cannot be reached any more, also at a second try, the first: {lost[0]}. '
-                             'When they are back, the same command goes on; if they are gone for good, overwrite=True (--overwrite) lists anew, and what the list names itself must be taken out of it')
+def _check_places(lost, paths, kinds):
+    "Better stop than fill a table with errors: a folder that is gone or empty, or most of the URLs of a part"
+    urls = [i for i in lost if kinds[i] == URL]
+    out = [i for i in lost if kinds[i] == SEEN and not _holds_files(os.path.dirname(paths[i]))] + urls * (len(urls) >= max(8, kinds.count(URL) / 2))
+    if out: raise BulkError(f'{paths[out[0]]}: cannot be reached any more{f", nor can {len(out) - 1} more" if out[1:] else ""}, also at a second try ({socket.gethostname()}). When the place is back, the same command goes on; if it is gone for good, overwrite=True (--overwrite) lists anew')
+
+def _holds_files(folder):
+    "Whether a folder is there and not empty"
+    try: return any(os.scandir(folder or '.'))
+    except OSError: return False
 
 # %% ../nbs/17b_bulk.ipynb #9138d965
 class _Meter:
@@ -559,7 +564,7 @@ def _on_ray(address, job, payload, work, todo):
                 yield int(row['part']), row['file']
         except ray.exceptions.RayError as e: raise BulkError(f'Ray: {type(e).__name__}: {_why(e)[-300:]}') from e      # its traceback has pages
 
-# %% ../nbs/17b_bulk.ipynb #2fedc864
+# %% ../nbs/17b_bulk.ipynb #73db7229
 @contextlib.contextmanager
 def _alone(work):
     "Only one process at a time"
@@ -589,7 +594,9 @@ def _check_same(old, asked, detector, settings, part, out):
     "An unfinished table is finished only by what began it"
     for _ in asked.specs(): pass
     new = _key_of(asked, detector, settings, part)
-    differ = [dict(list='list of photos', version='version of this package').get(k, k) for k in new if json.loads(json_text(new[k])) != old.get(k)]
+    flat = lambda key: {k: v for k, v in key.items() if k != 'settings'} | key.get('settings', {})
+    new, old = flat(json.loads(json_text(new))), flat(old)
+    differ = [dict(list='list of photos', version='version of this package').get(k, k) for k in new if new[k] != old.get(k)]
     if differ: raise BulkError(f'{out}: an unfinished table with other {" and ".join(differ)} lies here; ask for the same to finish it, or overwrite=True (--overwrite) begins anew')
 
 # %% ../nbs/17b_bulk.ipynb #10a26621

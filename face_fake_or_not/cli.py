@@ -10,7 +10,7 @@ __all__ = ['app', 'DetectorOpt', 'TrustOpt', 'ShaOpt', 'LabelsOpt', 'PrecisionOp
            'evaluate', 'export', 'quickstart', 'calibrate', 'explain', 'leave_one_out', 'rounds', 'serve', 'quantize',
            'push', 'pull']
 
-# %% ../nbs/20_cli.ipynb #f19cafa2
+# %% ../nbs/20_cli.ipynb #94e48e65
 import contextlib, csv, glob, json, os, sys, warnings
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from .core import FaceFakeError, Prediction, atomic_path, printable, progress, say
+from .core import FaceFakeError, Prediction, atomic_path, need, printable, progress, say
 
 # %% ../nbs/20_cli.ipynb #584f6fc2
 app = typer.Typer(name='face-fake-or-not', no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -116,16 +116,27 @@ def _write(p):
     csv.writer(sys.stdout, lineterminator='\n', quoting=csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL).writerow(row)
     return int(p.error is not None)
 
-# %% ../nbs/20_cli.ipynb #f60e987b
+# %% ../nbs/20_cli.ipynb #40090735
 def _to_table(paths, out, given, settings, overwrite):
     "Score into a file; how many have no result, and how many there are"
     from face_fake_or_not.bulk import score_folder, unfinished
-    done = score_folder(paths, out, given if settings['ray'] else _detector(**given), overwrite=overwrite or not unfinished(out), **settings)     # a finished table is replaced, as by any command that writes a file
+    begun = unfinished(out)
+    if not (begun or overwrite or _replaceable(out)): raise FaceFakeError(f'{out}: is there already and is no table of this command; --overwrite replaces it')
+    done = score_folder(paths, out, given if settings['ray'] else _detector(**given), overwrite=overwrite or not begun, **settings)     # a finished table is replaced, as by any command that writes a file
     say(done)
     return done.errors, done.rows
 
+def _replaceable(out):
+    "Whether nothing is lost with what lies there: nothing, or an earlier table of ours"
+    if not Path(out).is_file(): return True
+    if out.lower().endswith('.parquet'): columns = need('pyarrow.parquet', 'Parquet').read_schema(out).names
+    else:
+        with open(out, encoding='utf8', errors='replace') as f: columns = f.readline().strip().replace('"', '').split(',')
+    return columns[:7] == list(Prediction().row())
+
 def _to_stdout(paths, csv, as_json, given, settings):
     "Score and print; how many have no result, and how many there are"
+    if urls := [p for p in paths if '://' in p and not Path(p).exists()]: raise FaceFakeError(f'{urls[0]}: what lies behind a URL is scored into a table: add --csv FILE or --parquet FILE')
     files = expand(paths)
     found = progress(_detector(**given).iter_predict(files, **settings), len(files), 'scoring')
     return write_csv(found) if csv else sum(_show(p, as_json) for p in found), len(files)
@@ -139,14 +150,16 @@ def _show(p, as_json):
     "Print one prediction; 1 when it is an error"
     if as_json: print(json.dumps(p.to_dict(), ensure_ascii=False), flush=True)
     elif p.error: say(line(p))
-    else: print(line(p), *(f'{"":12}  {e["says"]}' for e in p.evidence), sep='\n', flush=True)
+    else:
+        faces = [f'face {i}: P(fake) {f["score"]:.3f}, {f["box"][2]:.0f} x {f["box"][3]:.0f} px' for i, f in enumerate(p.faces, 1) if f.get('score') is not None]
+        print(line(p), *(f'{"":12}  {o}' for o in faces + [e['says'] for e in p.evidence]), sep='\n', flush=True)
     return int(p.error is not None)
 
-# %% ../nbs/20_cli.ipynb #26861ad2
+# %% ../nbs/20_cli.ipynb #7bde10a7
 @app.command()
 def predict(
     paths: Annotated[list[str], typer.Argument(help='Photos, folders or globs; with --csv FILE or --parquet FILE also URLs, and CSV or Parquet lists with a column path.')],
-    csv: Annotated[Optional[str], typer.Option(help='Write a table: path, score, label, verdict, reasons, faces, error (- for standard output).')] = None,
+    csv: Annotated[Optional[str], typer.Option(help='Write a table: path, score, label (the likelier class), verdict (what the detector stands by), reasons, faces, error. An earlier table of this command is replaced. - for standard output.')] = None,
     parquet: Annotated[Optional[str], typer.Option(help='Write it as Parquet.')] = None,
     as_json: Annotated[bool, typer.Option('--json', help='Print one JSON object a line.')] = False,
     faces: Annotated[Optional[bool], typer.Option('--faces/--no-faces', help='Look for faces and score each, also where the detector does not need them.')] = None,
@@ -470,7 +483,7 @@ def rounds(
     print(readable(found.table).to_string(index=False))
     _report(done)
 
-# %% ../nbs/20_cli.ipynb #72a83626
+# %% ../nbs/20_cli.ipynb #b6e15638
 @app.command('app')
 def serve(
     detector: DetectorOpt = None, trust: TrustOpt = False, sha256: ShaOpt = None, labels: LabelsOpt = None,
@@ -482,7 +495,7 @@ def serve(
     max_files: Annotated[Optional[int], typer.Option(help='Photos in one go; default FFON_MAX_FILES or 100.')] = None,
     mcp: Annotated[Optional[bool], typer.Option('--mcp/--no-mcp', help='Offer the endpoints to language models as tools, too; needs the extra mcp.')] = None
 ):
-    "Open the app in a browser: drop a photo, read the verdict. The variables FFON_… set what is not said here, see the documentation of `serve`."
+    "Open the app in a browser: drop a photo, read the verdict. The variables FFON_… set what is not said here; README.md lists them."
     from face_fake_or_not.serve import AppSettings, launch
     settings = AppSettings.read(detector=detector, sha256=sha256, labels=labels, detectors=compare or None, max_upload_mb=max_upload, max_files=max_files, mcp=mcp)
     d = _detector(settings.detector, trust, settings.sha256 or None, settings.labels) if settings.detector else None      # FFON_DETECTOR counts where --detector is not given

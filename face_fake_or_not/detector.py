@@ -31,7 +31,7 @@ def _trusted(path, trust, sha256, name=None):
         raise TrustError(f'{name}: a pickle can run any program when it is loaded. If you made it or trust who did, say trust=True (--trust), or give its sha256 (--sha256); a bundle folder needs neither')
     return path.read_bytes()
 
-# %% ../nbs/17_detector.ipynb #842957e9
+# %% ../nbs/17_detector.ipynb #9d56767f
 def read_labels(
     labels: dict | str | None # {'theirs': 'fake', 'other': 'real'}, or the text 'theirs=fake,other=real'
 ) -> dict: # Their label to ours
@@ -47,7 +47,7 @@ def _label_map(vocab, labels):
     if set(given) - set(vocab) or set(given.values()) - set(VOCAB): raise BundleError(f"labels {given}: expected {list(VOCAB)} for the detector's own labels, which are {vocab}")
     if len(vocab) != 2: raise BundleError(f'labels {vocab}: {len(vocab)} of them; a detector of real and fake faces has two')
     named = [given.get(v) or label_of(v) for v in vocab]
-    if sorted(n or '' for n in named) != sorted(VOCAB): raise BundleError(f"labels {vocab}: say which is which, for example labels={{'{vocab[0]}': 'fake', '{vocab[1]}': 'real'}} (--labels {vocab[0]}=fake,{vocab[1]}=real)")
+    if sorted(n or '' for n in named) != sorted(VOCAB): raise BundleError(f"labels {vocab}: say which is which with labels={{'{vocab[0]}': …, '{vocab[1]}': …}} (--labels {vocab[0]}=…,{vocab[1]}=…), each real or fake")
     return named.index(FAKE)
 
 # %% ../nbs/17_detector.ipynb #3317459e

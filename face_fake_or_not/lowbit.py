@@ -7,7 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/lowbit.html.md"""
 # %% auto #0
 __all__ = ['PRECISIONS', 'fp16_model', 'model_scores', 'int8_model', 'precision_report', 'add_precision']
 
-# %% ../nbs/15a_lowbit.ipynb #cf727587
+# %% ../nbs/15a_lowbit.ipynb #9d0ec317
 import datetime, hashlib, os, shutil
 from itertools import islice
 from pathlib import Path
@@ -17,6 +17,7 @@ import pandas as pd
 
 import face_fake_or_not
 from .core import FAKE, REAL, BundleError, ImageError, ItemsError, atomic_dir, file_sha256, in_threads, need, read_bundle, write_json
+from .decode import image_files
 from .image import Spec, prepare
 from .intervals import rate
 from .metrics import compare, verdicts
@@ -213,7 +214,7 @@ def _batches(photos, spec, bs=32):
         yield np.array([g for g in got if g is not None]), good
     if not any_good: raise ItemsError(f'none of {len(photos)} photos can be read, the first: {str(photos[0])[:200]}')
 
-# %% ../nbs/15a_lowbit.ipynb #0322d4c6
+# %% ../nbs/15a_lowbit.ipynb #7f2a11ed
 def add_precision(
     bundle: str | Path, # A bundle's folder
     precision: str, # 'int8' or 'fp16'
@@ -225,6 +226,7 @@ def add_precision(
     seed: int = 0 # Draws them
 ) -> Path: # The bundle with model.<precision>.onnx
     "Add a smaller network to a bundle, with what it costs; raises `BundleError` where that is too much"
+    if isinstance(items, (str, Path)): items = [str(f) for f in image_files(items)]
     bundle, name = Path(bundle), f'model.{precision}.onnx'
     if precision not in PRECISIONS: raise BundleError(f'precision {precision!r}: expected {" or ".join(PRECISIONS)}')
     if Path(out or bundle).resolve() == (Path(face_fake_or_not.__file__).parent/'embedded').resolve(): raise BundleError('the detector inside the package stays as it is: give out=, the folder of a copy')

@@ -148,7 +148,7 @@ def compared_html(
              + f'</tr></thead><tbody>{rows}</tbody></table></div>')
     return block(one if len(verdicts) == 1 else 'inconclusive', head, 'Detectors that were trained on the same photos tend to make the same mistakes, so agreement is no proof.', role='status', inner=table)
 
-# %% ../nbs/18b_words.ipynb #47500ef2
+# %% ../nbs/18b_words.ipynb #f69fd943
 def card_text(
     detector: BaseDetector # With or without a card
 ) -> str: # Markdown
@@ -185,5 +185,5 @@ def worth_html(
     rows = ''.join(f'<tr><th scope="row">{100*o:.0f} in 100</th><td>{rates.of_100(FAKE, REAL, o)}</td><td>{rates.of_100(REAL, FAKE, o)}</td></tr>' for o in priors)
     n = lambda truth, verdict: f'{rates.counts[truth][verdict]} of {rates.n(truth)}'
     return (f'<section class="ffon-part"><h2>What a verdict is worth</h2><p>On test photos of the kinds it was trained on, {BEFORE}, it called {n(FAKE, FAKE)} fakes fake and {n(FAKE, REAL)} real; {n(REAL, FAKE)} real photos it called fake. '
-            'What that means hangs on how many photos are AI-made where yours come from; ranges in brackets cover at least 95 %, with the photos counted one by one:</p><div class="wide" tabindex="0" role="region" aria-label="What a verdict is worth"><table><thead><tr><th scope="col">AI-made</th>'
+            'What that means hangs on how many photos are AI-made where yours come from; ranges in brackets cover at least 95 %, with the photos counted one by one. (The card below also gives figures at a single threshold for all photos, without an answer "inconclusive": more real photos are called fake there.)</p><div class="wide" tabindex="0" role="region" aria-label="What a verdict is worth"><table><thead><tr><th scope="col">AI-made</th>'
             f'<th scope="col">of 100 called fake are real</th><th scope="col">of 100 called real are AI-made</th></tr></thead><tbody>{rows}</tbody></table></div></section>')
