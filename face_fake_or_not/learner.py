@@ -6,13 +6,14 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/learner.html.md"""
 
 # %% auto #0
 __all__ = ['REMOTE', 'IMAGENET', 'read_weights', 'load_tensors', 'create_body', 'size_kwargs', 'load_body', 'create_face_head',
-           'FaceModel', 'body_groups', 'face_splitter', 'set_normalize', 'face_learner']
+           'FaceModel', 'body_groups', 'face_splitter', 'set_normalize', 'CpuBF16', 'face_learner']
 
-# %% ../nbs/08_learner.ipynb #fde9f7e7
+# %% ../nbs/08_learner.ipynb #c94d4001
 import warnings
 from pathlib import Path
 
 import timm, torch, torchvision
+from fastai.callback.core import Callback
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback import progress, schedule   # they give Learner its progress bar, fit_one_cycle and lr_find
 from fastai.data.core import DataLoaders
@@ -20,7 +21,7 @@ from fastai.data.transforms import Normalize
 from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import RocAucBinary, accuracy
-from fastai.torch_core import apply_init, params
+from fastai.torch_core import apply_init, params, to_float
 from fastai.vision.learner import create_head
 from fastcore.basics import patch
 from fastcore.meta import delegates
@@ -220,11 +221,30 @@ def set_normalize(
     for dl in dls.loaders: dl.after_batch.fs = type(dl.after_batch.fs)(t for t in dl.after_batch.fs if not isinstance(t, Normalize))
     dls.add_tfms([Normalize.from_stats(mean, std)], 'after_batch')
 
-# %% ../nbs/08_learner.ipynb #ad7c312d
+# %% ../nbs/08_learner.ipynb #f73e6ba8
+class CpuBF16(Callback):
+    "bfloat16 in the forward pass of training on a CPU (torch's autocast)"
+    order, run_valid = MixedPrecision.order, False
+    def before_batch(self):
+        self.cast = torch.autocast('cpu', torch.bfloat16)
+        self.cast.__enter__()
+
+    def after_pred(self): self.learn.pred = to_float(self.pred)
+
+    def after_loss(self): self._leave()
+    def after_cancel_batch(self): self._leave()
+
+    def _leave(self):
+        if getattr(self, 'cast', None): self.cast.__exit__(None, None, None)
+        self.cast = None
+
+# %% ../nbs/08_learner.ipynb #eec0179e
 def _faster(learn, precision, compile):
     "Mixed precision and compilation, where they are asked for and there is something to gain"
     if precision not in ('fp32', 'bf16', 'fp16'): raise RunError(f"precision {precision!r}: expected 'fp32', 'bf16' or 'fp16'")
-    if precision != 'fp32' and learn.dls.device.type != 'cuda': warnings.warn(f'{precision} needs a CUDA device, this is {learn.dls.device.type}: training in fp32')
+    device = learn.dls.device.type
+    if precision == 'bf16' and device == 'cpu': learn.add_cb(CpuBF16())
+    elif precision != 'fp32' and device != 'cuda': warnings.warn(f'{precision} needs a CUDA device, this is {device}: training in fp32')
     elif precision != 'fp32': learn.add_cb(MixedPrecision(precision))
     if compile: learn.model.compile()                      # in place: the names of the weights stay as they are
 
@@ -239,7 +259,7 @@ def face_learner(
     body_kwargs: dict | None = None, # Settings of the network
     normalize: bool = True, # Normalise with the backbone's mean and std
     channels_last: bool = True, # Memory layout of the weights; same numbers, faster convolutions
-    precision: str = 'fp32', # 'bf16' or 'fp16': mixed precision on a GPU (fastai's `MixedPrecision`)
+    precision: str = 'fp32', # 'bf16' or 'fp16': mixed precision on a GPU (fastai's `MixedPrecision`); 'bf16' on a CPU too (`CpuBF16`)
     compile: bool = False, # Let torch compile the network: a minute at first, faster steps after
     metrics=None, # fastai metrics; None: accuracy and ROC AUC
     loss_func=None, # None: cross-entropy

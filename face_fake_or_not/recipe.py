@@ -19,7 +19,7 @@ from .prefix import Cache
 from .schedule import SEED_002, Phase
 from .stages import Stage
 
-# %% ../nbs/17a_recipe.ipynb #4db3bad8
+# %% ../nbs/17a_recipe.ipynb #796b5c7c
 @dataclass(frozen=True)
 class Recipe:
     "How to train a detector"
@@ -43,7 +43,7 @@ class Recipe:
     ema: float | None = 0.998  # Decay of the averaged weights; None: off
     smoothing: float = 0.02    # Label smoothing
     accumulate: int | None = None # Images that one step of the optimizer gathers (fastai's `GradientAccumulation`); None: those of a batch
-    precision: str = 'fp32'    # 'bf16' or 'fp16' on a GPU
+    precision: str = 'fp32'    # 'bf16' or 'fp16' on a GPU, 'bf16' on a CPU
     compile: bool = False      # Let torch compile the network
     cache: Cache | None = Cache() # Budget for what frozen layers compute, see `prefix`; None: off
     fpr: float = 0.05          # Share of real validation photos that may be called fake

@@ -6,8 +6,8 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/recipes.html.md"""
 
 # %% auto #0
 __all__ = ['WRITTEN', 'BASELINE_N', 'JUDGED', 'QUICK', 'loader_settings', 'recipe_learner', 'Run', 'judged_split',
-           'calibrate_run', 'run_baselines', 'finish_run', 'export_run', 'trained_run', 'run_recipe', 'run_rounds',
-           'embedded_weights', 'quickstart']
+           'calibrate_run', 'run_baselines', 'finish_run', 'export_run', 'trained_run', 'run_recipe', 'fit_recipe',
+           'run_rounds', 'embedded_weights', 'quickstart']
 
 # %% ../nbs/18_recipes.ipynb #2a9c618b
 import shutil, sys, tempfile, warnings
@@ -254,7 +254,7 @@ def _unlike(a, b):
     k = next((k for k in a if json_text(a[k]) != json_text(b[k])), None)
     return k and (f'{k} was {a[k]}, is now {b[k]}' if len(f'{a[k]}{b[k]}') < 100 else f'its {k} differ')
 
-# %% ../nbs/18_recipes.ipynb #083d5389
+# %% ../nbs/18_recipes.ipynb #3be108be
 def _train(recipe, items, out, pairs, weights, pretrained, num_workers, resume, cbs=None):
     "A run in the folder `out`"
     pairs = read_pairs(pairs, items)
@@ -267,7 +267,7 @@ def _train(recipe, items, out, pairs, weights, pretrained, num_workers, resume, 
     _note(out, meta=learn.meta)
     if is_first(): say(f'training {recipe.arch} on {len(learn.dls.train_ds)} images in phases {", ".join(f"{p.name} ({p.epochs})" for p in recipe.all_phases)}' + (f', {world()} processes' if world() > 1 else ''))
     quiet = nullcontext() if is_first() and (sys.stderr.isatty() or IN_NOTEBOOK) else learn.no_bar()
-    with several_processes(learn), quiet: _fit(recipe, learn, items, pairs, num_workers, resume, cbs)
+    with several_processes(learn), quiet: fit_recipe(learn, recipe, items, pairs, num_workers, resume, cbs)
     if not leave_group(): return None
     _note(out, meta=learn.meta, best=learn.best, caching=learn.caching)
     (out/'checkpoint.pt').unlink(missing_ok=True)                       # the best weights are in models/
@@ -285,12 +285,21 @@ def _write_down(out, recipe, items, pairs):
     if pairs is not None: write_csv(out/'pairs.csv', pairs)
     write_json(out/'recipe.json', recipe.to_dict())
 
-def _fit(recipe, learn, items, pairs, num_workers, resume, cbs):
-    "The phases or stages of a recipe"
+# %% ../nbs/18_recipes.ipynb #0b2520b4
+def fit_recipe(
+    learn: Learner, # From `recipe_learner`
+    recipe: Recipe, # How to train
+    items: pd.DataFrame, # The manifest, with splits
+    pairs: pd.DataFrame | None = None, # Fair pairs
+    num_workers: int | None = None, # Processes that load images
+    resume: bool = False, # Go on from the learner's checkpoint
+    cbs=None # More callbacks
+) -> pd.DataFrame: # The history
+    "Train by the phases or stages of a recipe, and nothing more"
     cbs = [*L(cbs), *([GradientAccumulation(share(recipe.accumulate, 'steps'))] if recipe.accumulate else [])]
     settings = dict(monitor=recipe.monitor, ema=recipe.ema, cbs=cbs, cache=recipe.cache, resume=resume)
     if not recipe.stages: return learn.fit_progressive(recipe.phases, **settings)
-    learn.fit_stages(recipe.stages, items, recipe.spec, **settings, **loader_settings(recipe, pairs, num_workers))
+    return learn.fit_stages(recipe.stages, items, recipe.spec, **settings, **loader_settings(recipe, pairs, num_workers))
 
 # %% ../nbs/18_recipes.ipynb #a32779ae
 JUDGED = 'The gate of the rounds decided on the same test images: these figures are optimistic. Judge the detector on photos that no round has seen.'
