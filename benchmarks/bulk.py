@@ -14,14 +14,7 @@ import argparse, csv, json, os, random, signal, subprocess, sys, tempfile, time
 from collections import Counter
 from pathlib import Path
 
-from common import need, result, say, shared_dir
-
-def peak():
-    "The most memory this process has held, MiB; not `ru_maxrss`, which a new process takes over from its parent"
-    status = Path('/proc/self/status')
-    if status.exists(): return next(int(l.split()[1]) for l in status.read_text().splitlines() if l.startswith('VmHWM')) / 1024
-    from common import peak_mib
-    return peak_mib()
+from common import need, peak_mib, result, say, shared_dir
 
 def child(how, src, out):
     "One run; its last line is JSON"
@@ -32,7 +25,7 @@ def child(how, src, out):
         from face_fake_or_not.decode import image_files
         n = sum(1 for _ in load_detector().iter_predict(image_files(src)))
     else: n = score_folder(src, out, ray=how == 'ray').rows
-    print(json.dumps(dict(rows=n, seconds=time.perf_counter() - start, cpu=time.process_time() - cpu, mib=peak())))
+    print(json.dumps(dict(rows=n, seconds=time.perf_counter() - start, cpu=time.process_time() - cpu, mib=peak_mib())))
 
 def start(how, src, out):
     "A run in its process"

@@ -13,8 +13,15 @@ def need(path, what):
     if not Path(path).exists(): sys.exit(f'{what} is missing: {path}. Real data are read from the folder FFON_SHARED names, else from shared/ beside the repository.')
     return Path(path)
 
+def memory_mib(key='VmRSS', pid='self'):
+    "What a process holds (VmRSS) or has held at most (VmHWM), in MiB; None where there is no /proc"
+    status = Path(f'/proc/{pid}/status')
+    if not status.exists(): return None
+    return next((int(l.split()[1]) / 1024 for l in status.read_text().splitlines() if l.startswith(f'{key}:')), None)
+
 def peak_mib():
-    "The most memory this process has held, in MiB"
+    "The most memory this process has held, in MiB; not `ru_maxrss` where there is /proc, because a new process takes that over from its parent"
+    if (held := memory_mib('VmHWM')) is not None: return held
     import resource                                           # Windows has none
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == 'darwin' else 1024)
 

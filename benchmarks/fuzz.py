@@ -6,11 +6,11 @@
 Python's side is instrumented: this library's `decode` and `evidence`, and Pillow's plugins, where a file's structure is read. Pillow's C decoders are not, so libFuzzer cannot see which of their branches a file takes; they are reached by mutating valid files of every
 kind. A mutation is libFuzzer's own, or one that knows the structure: a chunk, segment, box or tag is doubled, dropped, moved, resized or taken from another seed, and checksums are set right again, without which nothing behind a PNG's
 header would ever be read. A crash, an exception that is no `ImageError`, an input of more than 2 s of CPU or a process that grew by more than 500 MB since its first input ends a round and is written down; the next round starts from the corpus. Exit status 1 where there was any."""
-import argparse, random, re, resource, struct, subprocess, sys, tempfile, time, zlib
+import argparse, random, re, struct, subprocess, sys, tempfile, time, zlib
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from common import result, say
+from common import peak_mib, result, say
 
 LIMIT_S, LIMIT_MB = 2, 500
 
@@ -100,7 +100,6 @@ def one_round(argv, seeds):
     from face_fake_or_not.core import ImageError
     import warnings; warnings.simplefilter('ignore')
 
-    held = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     before = []
 
     def asked(call, data):
@@ -116,8 +115,8 @@ def one_round(argv, seeds):
         assert im is None or im.mode == 'RGB' and im.width * im.height
         said = asked(file_evidence, data)
         assert all((e['says'] + e['where'] + e['value']).isprintable() for e in said or ())
-        before[:] = before or [held()]
-        if held() - before[0] > LIMIT_MB: raise RuntimeError(f'grew by {held() - before[0]:.0f} MB')
+        before[:] = before or [peak_mib()]
+        if (grew := peak_mib() - before[0]) > LIMIT_MB: raise RuntimeError(f'grew by {grew:.0f} MB')
         if time.process_time() - start > LIMIT_S: raise RuntimeError(f'{time.process_time() - start:.1f} s of CPU')
 
     def mutate(data, limit, seed):

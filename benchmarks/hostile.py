@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from common import result, say
+from common import memory_mib, result, say
 
 LIMIT_S, LIMIT_MB, GIVE_UP_S = 2., 500., 30.
 Image.MAX_IMAGE_PIXELS = None                        # in this process, which makes the bombs; the workers start afresh
@@ -408,7 +408,7 @@ def make(folder, only, limit, pipe):
 
 def status(key):
     "A figure of /proc in MB"
-    with open('/proc/self/status') as f: return next(int(line.split()[1]) for line in f if line.startswith(key)) * 1024 / 1e6
+    return memory_mib(key) * 2**20 / 1e6
 
 def queued():
     "Seconds that the main thread of this process waited for a core"

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from common import need, peak_mib, result, say, shared_dir
-from face_fake_or_not.core import read_bundle
+from face_fake_or_not.core import onnx_session, read_bundle
 from face_fake_or_not.image import Spec
 from face_fake_or_not.intervals import auc_interval, balanced_rate
 from face_fake_or_not.lowbit import _batches, add_precision, int8_model, model_scores, precision_report
@@ -22,10 +22,7 @@ from face_fake_or_not.verdict import Rule
 
 def timed(files, pixels, repeats, threads, bs):
     "Median milliseconds an image of each network, in turn"
-    import onnxruntime as ort
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = threads, 3
-    sessions = {k: ort.InferenceSession(str(f), options, providers=['CPUExecutionProvider']) for k, f in files.items()}
+    sessions = {k: onnx_session(f, 'a benchmark', intra_op_num_threads=threads) for k, f in files.items()}
     seconds = {k: [] for k in sessions}
     for i in range(repeats + 2):
         batch = pixels[np.arange(i * bs, (i + 1) * bs) % len(pixels)]

@@ -20,10 +20,10 @@ import pandas as pd
 from PIL import Image
 
 from common import need, peak_mib, result, say, shared_dir
-from face_fake_or_not.core import FAKE
+from face_fake_or_not.core import FAKE, n_cores
 from face_fake_or_not.decode import open_image, to_rgb
 from face_fake_or_not.image import Spec, crop_at, fit, look, native_short, prepare, scale_short
-from face_fake_or_not.runtime import EMBEDDED, Detector, _cores
+from face_fake_or_not.runtime import EMBEDDED, Detector
 
 FASTAI = "import sys, warnings; warnings.simplefilter('ignore'); from fastai.learner import load_learner; print(load_learner(sys.argv[1]).predict(sys.argv[2]))"
 OURS = 'from face_fake_or_not.cli import main; main()'
@@ -162,7 +162,7 @@ def contenders(detector, learn, spec):
     "Name -> function from paths to scores; and why one is missing"
     fake, skipped = list(learn.dls.vocab).index(FAKE), {}
     out = {'ours': lambda paths: [p.score for p in detector.iter_predict(paths)], 'fastai predict': lambda paths: one_by_one(learn, paths, fake),
-           'fastai get_preds': lambda paths: batches(learn, paths, fake, 0), f'fastai get_preds, {_cores()} workers': lambda paths: batches(learn, paths, fake, _cores()),
+           'fastai get_preds': lambda paths: batches(learn, paths, fake, 0), f'fastai get_preds, {n_cores()} workers': lambda paths: batches(learn, paths, fake, n_cores()),
            'torch loop': plain_loop(learn, spec, fake)}
     pipe, why = hf_pipeline(learn, detector.info, spec)
     if pipe: out['transformers'] = lambda paths: [next(o['score'] for o in r if o['label'] == FAKE) for r in pipe(paths, batch_size=1)]
@@ -171,7 +171,7 @@ def contenders(detector, learn, spec):
 
 def bare(detector, arrays):
     "The limit: sessions on arrays that are ready, side by side on all cores"
-    with ThreadPoolExecutor(_cores()) as ex: return list(itertools.chain(*ex.map(detector._probs, [arrays[i:i+4] for i in range(0, len(arrays), 4)])))
+    with ThreadPoolExecutor(n_cores()) as ex: return list(itertools.chain(*ex.map(detector._probs, [arrays[i:i+4] for i in range(0, len(arrays), 4)])))
 
 def parts_of(detector, paths, arrays):
     "Seconds of decode, prepare and session for these photos, one after the other in one thread, and what processor time they took"
@@ -200,7 +200,7 @@ def folder(args, detector, learn, photos):
 
 def summary(t, scores):
     "What the rows say"
-    mid, names, cores = t.median(), [c for c in t if not c.endswith('_s')], _cores()
+    mid, names, cores = t.median(), [c for c in t if not c.endswith('_s')], n_cores()
     over = lambda a, b: round(float((a / b).median()), 3)
     limit = (t.prepare_s + t.session_s) / cores
     gap = {k: round(float(max(abs(scores['ours'][p] - v[p]) for p in v)), 7) for k, v in scores.items() if k.startswith('fastai')}
@@ -223,6 +223,6 @@ def main():
         figures['folder'] = folder(args, detector, learn, photos)
     met = dict(cold=figures['cold']['ratio'] <= GOALS['cold'], warm=figures['warm']['ratio'] <= GOALS['warm'], warm_large=figures['warm']['large']['ratio'] <= GOALS['warm'], folder_of_limit=figures['folder']['of_limit'] >= GOALS['folder_of_limit'],
                folder_over_loop=figures['folder']['over']['fastai predict'] >= GOALS['folder_over_loop'])
-    result('predict', **figures, met=met, cores=_cores(), load_before=load, load_after=[round(o, 1) for o in os.getloadavg()], peak_mib=round(peak_mib()))
+    result('predict', **figures, met=met, cores=n_cores(), load_before=load, load_after=[round(o, 1) for o in os.getloadavg()], peak_mib=round(peak_mib()))
 
 if __name__ == '__main__': main()

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import httpx
 
+from common import memory_mib
+
 class Refused(Exception):
     "What the server said instead of a result: an HTTP status, or an event of the endpoint"
     def __init__(self, status, text): super().__init__(f'{status} {text}'); self.status, self.text = status, text
@@ -60,10 +62,8 @@ class Server:
 
     def memory_mib(self):
         "Resident memory now and at most, in MiB; Linux only"
-        status = Path(f'/proc/{self.process.pid}/status')
-        if not status.exists(): return dict(rss=None, peak=None)
-        got = dict(l.split(':', 1) for l in status.read_text().splitlines())
-        return dict(rss=round(int(got['VmRSS'].split()[0]) / 1024), peak=round(int(got['VmHWM'].split()[0]) / 1024))
+        held = {name: memory_mib(key, self.process.pid) for name, key in dict(rss='VmRSS', peak='VmHWM').items()}
+        return {name: mib and round(mib) for name, mib in held.items()}
 
     def files(self): return sum(f.is_file() and 'matplotlib' not in f.parts for f in self.disk.rglob('*'))   # its list of fonts, where it is installed
 

@@ -10,8 +10,8 @@ __all__ = ['HANDFUL', 'COLUMNS', 'SORT', 'TITLE', 'INTRO', 'PRIVACY', 'WAITING',
            'table_html', 'csv_text', 'csv_link', 'progress_html', 'ManyPhotos', 'answer', 'Endpoints', 'create_app',
            'theme']
 
-# %% ../nbs/19_app.ipynb #45b65014
-import base64, contextlib, csv, html, io, os, threading, time
+# %% ../nbs/19_app.ipynb #39f11c6e
+import base64, contextlib, csv, html, io, threading, time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -24,13 +24,12 @@ from .rates import measured_rates
 from .runtime import BaseDetector
 from .words import block, card_note, card_parts, card_text, compared_html, evidence_html, faces_html, meaning_words, measured_verdict, problem_html, verdict_html, worth_html
 
-# %% ../nbs/19_app.ipynb #507d49ac
+# %% ../nbs/19_app.ipynb #fa98d5df
 def app_detector(
-    detector: BaseDetector | str | Path | None = None # A detector, or what `load_detector` takes; None: `FFON_DETECTOR`, else the package's own
+    detector: BaseDetector | str | Path | None = None # A detector, or what `load_detector` takes; None: the package's own
 ) -> BaseDetector:
     "The detector that a page asks"
-    if hasattr(detector, 'predict'): return detector
-    return load_detector(detector or os.environ.get('FFON_DETECTOR') or None)
+    return detector if hasattr(detector, 'predict') else load_detector(detector)
 
 def told_apart(
     pairs: Iterable[tuple] # Of a name and anything

@@ -7,7 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/bulk.html.md"""
 # %% auto #0
 __all__ = ['SEEN', 'NAMED', 'URL', 'FETCHERS', 'SPILL', 'AHEAD', 'GROUP', 'BulkError', 'unfinished', 'Scored', 'score_folder']
 
-# %% ../nbs/17b_bulk.ipynb #c05fd6af
+# %% ../nbs/17b_bulk.ipynb #903a0a74
 import contextlib, csv, glob, hashlib, io, json, logging, os, re, socket, sys, tempfile, threading, time
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
@@ -15,8 +15,8 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from .core import VERDICTS, FaceFakeError, Prediction, read_ahead, file_sha256, json_text, need, printable, say
-from .decode import MAX_BYTES, SUFFIXES
+from .core import VERDICTS, FaceFakeError, Prediction, batched, csv_writer, file_sha256, json_text, need, printable, read_ahead, say
+from .decode import MAX_BYTES, SUFFIXES, visible_walk
 from .detector import load_detector
 from .download import only_one
 from .runtime import BaseDetector
@@ -67,14 +67,13 @@ def _entry_url(url, base, name):
     first += '://' if '://' not in first else ''
     return (first if first.endswith('://') else first.rstrip('/') + '/') + name[len(base.rstrip('/')):].lstrip('/') + chain + rest
 
-# %% ../nbs/17b_bulk.ipynb #b26a8ada
+# %% ../nbs/17b_bulk.ipynb #dcb8a0e5
 def _walk(root):
     "Visible files below a local folder"
     links = 0
-    for folder, dirs, files in os.walk(root, onerror=lambda e: _tell(f'{e.filename}: cannot be listed ({e.strerror}); what is in it is left out')):
-        dirs[:] = sorted(d for d in dirs if not d.startswith('.'))
+    for folder, dirs, files in visible_walk(root, lambda e: _tell(f'{e.filename}: cannot be listed ({e.strerror}); what is in it is left out')):
         links += sum(os.path.islink(os.path.join(folder, d)) for d in dirs)
-        yield from (str(Path(folder, f)) for f in sorted(files) if not f.startswith('.'))
+        yield from (str(Path(folder, f)) for f in files)
     if links: _tell(f'{root}: {links} links to folders not followed; to have what is in them, name them too')
 
 def _tell(text): say(printable(text))
@@ -267,18 +266,13 @@ class _Feed:
         error, name = note.error or (p.error and p.error.removeprefix(f'{note.tmp}: ').removeprefix('image: ')), printable(path)
         return replace(p, path=path, error=error and (error if error.startswith(name) else f'{name}: {error}'))
 
-# %% ../nbs/17b_bulk.ipynb #1f2e7604
+# %% ../nbs/17b_bulk.ipynb #a02084a5
 def _write_list(file, paths, part):
     "A row group a part; sorted paths share their beginnings, so a million take a few MB"
     pq, pa = need('pyarrow.parquet', 'bulk scoring'), need('pyarrow', 'bulk scoring')
     schema = pa.schema([('path', pa.binary()), ('kind', pa.string())])      # names of files are bytes, not always text
     with pq.ParquetWriter(file, schema, compression='zstd', use_dictionary=False, column_encoding=dict(path='DELTA_BYTE_ARRAY')) as w:
-        for block in _blocks(paths, part): w.write_table(pa.table([[os.fsencode(p) for p, _ in block], [kind for _, kind in block]], schema))
-
-def _blocks(items, n):
-    "Lists of `n` items, the last one shorter"
-    items = iter(items)
-    while block := [o for _, o in zip(range(n), items)]: yield block
+        for block in batched(paths, part): w.write_table(pa.table([[os.fsencode(p) for p, _ in block], [kind for _, kind in block]], schema))
 
 # %% ../nbs/17b_bulk.ipynb #5b3b4776
 class _Place:
@@ -621,7 +615,7 @@ class Scored:
         kept = f', {self.kept:,} of them from before' if self.kept else ''
         return f'{printable(self.path)}: {self.rows:,} rows ({counts or "no verdicts"}{f", {self.errors:,} unreadable" if self.errors else ""}){kept}, {self.rate:.0f} a second'
 
-# %% ../nbs/17b_bulk.ipynb #6ac9cf61
+# %% ../nbs/17b_bulk.ipynb #0edd498f
 GROUP = 16      # parts that make a row group of a Parquet table
 
 @contextlib.contextmanager
@@ -631,15 +625,15 @@ def _writer(file, name, schema):
         with need('pyarrow.parquet', 'Parquet').ParquetWriter(file, schema, compression='zstd') as w: yield w.write_table
     else:
         with open(file, 'w', newline='', encoding='utf8') as f:
-            plain, quoted = (csv.writer(f, lineterminator='\n', quoting=q) for q in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
-            plain.writerow(schema.names)
-            yield lambda t: [(quoted if '\r' in ''.join(map(str, row)) else plain).writerow(row) for b in t.to_batches() for row in zip(*b.to_pydict().values())]      # the csv module does not know that readers end a row there
+            write = csv_writer(f)
+            write(schema.names)
+            yield lambda t: [write(row) for b in t.to_batches() for row in zip(*b.to_pydict().values())]
 
 def _merged(work, n, evidence):
     "Make the table of its parts, and count"
     pa, pq, counts = need('pyarrow', 'bulk scoring'), need('pyarrow.parquet', 'bulk scoring'), Counter()
     with work.placed(work.path) as tmp, _writer(tmp, work.name, _columns(evidence)) as add:
-        for block in _blocks(range(n), GROUP):
+        for block in batched(range(n), GROUP):
             t = pa.concat_tables(pq.read_table(pa.BufferReader(work.fs.cat_file(work.part(i)))) for i in block)
             counts.update(t.column('verdict').to_pylist())
             counts['errors'] += len(t) - t.column('error').null_count

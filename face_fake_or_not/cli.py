@@ -10,15 +10,15 @@ __all__ = ['app', 'DetectorOpt', 'TrustOpt', 'ShaOpt', 'LabelsOpt', 'PrecisionOp
            'evaluate', 'export', 'quickstart', 'calibrate', 'explain', 'leave_one_out', 'rounds', 'serve', 'quantize',
            'push', 'pull']
 
-# %% ../nbs/20_cli.ipynb #94e48e65
-import contextlib, csv, glob, json, os, sys, warnings
+# %% ../nbs/20_cli.ipynb #3475a178
+import contextlib, glob, json, os, sys, warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
-from .core import FaceFakeError, Prediction, atomic_path, need, printable, progress, say
+from .core import FaceFakeError, Prediction, atomic_path, csv_writer, need, printable, progress, say
 
 # %% ../nbs/20_cli.ipynb #584f6fc2
 app = typer.Typer(name='face-fake-or-not', no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -74,27 +74,28 @@ def _pairs(folder, pairs):
     if pairs and not pairs.is_file(): raise FaceFakeError(f'{pairs}: no such file of pairs')
     return read_table(file) if file.is_file() else None
 
-# %% ../nbs/20_cli.ipynb #3741aedc
+# %% ../nbs/20_cli.ipynb #912cafa6
 def expand(
     paths: list[str] # Files, folders and globs
 ) -> list[str]: # Files; what does not exist stays, so that it gets its row
     "Every image that `paths` mean"
-    from face_fake_or_not.decode import image_files
     out = []
     for p in paths:
-        if Path(p).is_dir(): out += _in_folder(p, image_files(p))
+        if Path(p).is_dir(): out += _in_folder(p)
         elif not Path(p).exists() and any(c in p for c in '*?['): out += sorted(glob.glob(p, recursive=True)) or [p]
         else: out.append(p)
     return out
 
-def _in_folder(folder, files):
+def _in_folder(folder):
     "The images of a folder; other files are passed over, but not silently"
-    others = sum(len([f for f in fs if not f.startswith('.')]) for _, _, fs in os.walk(folder)) - len(files)
-    if others > 0: say(f'{folder}: {others} without the suffix of an image passed over')
-    if not files: raise FaceFakeError(f'{folder}: no images in this folder')
-    return [str(f) for f in files]
+    from face_fake_or_not.decode import SUFFIXES, files_below
+    found = [str(f) for f in files_below(folder, ('',))]
+    images = [f for f in found if f.lower().endswith(SUFFIXES)]
+    if others := len(found) - len(images): say(f'{folder}: {others} without the suffix of an image passed over')
+    if not images: raise FaceFakeError(f'{folder}: no images in this folder')
+    return images
 
-# %% ../nbs/20_cli.ipynb #0651c05f
+# %% ../nbs/20_cli.ipynb #f48bc898
 def line(
     p: Prediction # One image's
 ) -> str:
@@ -106,17 +107,14 @@ def write_csv(
     predictions # Iterable of `Prediction`
 ) -> int: # How many have no result
     "One row a prediction on standard output, written as they come"
-    csv.writer(sys.stdout, lineterminator='\n').writerow(Prediction().row())
-    return sum(_write(p) for p in predictions)
+    write, bad = csv_writer(sys.stdout), 0
+    write(Prediction().row())
+    for p in predictions:
+        write(p.row().values())
+        bad += p.error is not None
+    return bad
 
-def _write(p):
-    "Write one row; 1 when it is an error"
-    row = p.row().values()
-    odd = any('\r' in v for v in row if isinstance(v, str))              # readers take it for the end of a row, and the csv module does not know
-    csv.writer(sys.stdout, lineterminator='\n', quoting=csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL).writerow(row)
-    return int(p.error is not None)
-
-# %% ../nbs/20_cli.ipynb #40090735
+# %% ../nbs/20_cli.ipynb #88be2d59
 def _to_table(paths, out, given, settings, overwrite):
     "Score into a file; how many have no result, and how many there are"
     from face_fake_or_not.bulk import score_folder, unfinished
@@ -151,7 +149,8 @@ def _show(p, as_json):
     if as_json: print(json.dumps(p.to_dict(), ensure_ascii=False), flush=True)
     elif p.error: say(line(p))
     else:
-        faces = [f'face {i}: P(fake) {f["score"]:.3f}, {f["box"][2]:.0f} x {f["box"][3]:.0f} px' for i, f in enumerate(p.faces, 1) if f.get('score') is not None]
+        from face_fake_or_not.words import faces_words
+        faces = [f'face {i}: {words}' for i, (f, words) in enumerate(zip(p.faces, faces_words(p, 'face')), 1) if f.get('score') is not None]
         print(line(p), *(f'{"":12}  {o}' for o in faces + [e['says'] for e in p.evidence]), sep='\n', flush=True)
     return int(p.error is not None)
 
@@ -280,14 +279,14 @@ def _report(run):
     _print_evaluation(run.evaluation)
     print(f'run folder: {run.path}\nbundle:     {run.bundle}')
 
-# %% ../nbs/20_cli.ipynb #f965e833
+# %% ../nbs/20_cli.ipynb #dec15e65
 @app.command()
 def train(
     folder: Annotated[Path, typer.Argument(metavar='DIR', help='Real and fake faces: real/ and fake/ folders, or an items.csv.')],
     out: Annotated[Path, typer.Option(help='The run folder.')] = Path('runs/first'),
     recipe: Annotated[Optional[str], typer.Option(help='native, resize, progressive, seed-000 to seed-004, or a JSON file; default native.')] = None,
     harmonise: Annotated[Optional[bool], typer.Option(help='Give both classes one history of scale and codec, fitted to the training images (see audit).')] = None,
-    weights: Annotated[Optional[str], typer.Option(help="A local weights file with its JSON, or 'embedded'; by default weights are downloaded.")] = None,
+    weights: Annotated[Optional[str], typer.Option(help="A local weights file with its JSON, a bundle's folder, or 'embedded'; by default weights are downloaded.")] = None,
     arch: Annotated[Optional[str], typer.Option(help='Backbone of timm or torchvision; default: that of the recipe or of --weights, else resnet18.')] = None,
     epochs: Annotated[Optional[int], typer.Option(help='Epochs of the last phase; those before it in proportion.')] = None,
     size: Annotated[Optional[int], typer.Option(help='Side of the square the finished network sees; earlier stages in proportion.')] = None,
@@ -501,7 +500,7 @@ def serve(
     d = _detector(settings.detector, trust, settings.sha256 or None, settings.labels) if settings.detector else None      # FFON_DETECTOR counts where --detector is not given
     launch(d, settings, server_name=host, server_port=port, inbrowser=open_browser)
 
-# %% ../nbs/20_cli.ipynb #8a856314
+# %% ../nbs/20_cli.ipynb #560ef178
 @app.command()
 def quantize(
     bundle: Annotated[Path, typer.Argument(metavar='BUNDLE', help='A bundle folder.')],
@@ -519,13 +518,13 @@ def quantize(
     print(f'{made}: {precision}, {found["size_mb"]:.1f} MB instead of {found["fp32_size_mb"]:.1f}; {changed["share"]:.1%} of {changed["n"]} verdicts change ({changed["lo"]:.1%} to {changed["hi"]:.1%})')
 
 def _photos(folder):
-    "The manifest of a folder, or its images where nothing there says what they are"
+    "The manifest of a folder with splits, or its images where nothing there says what they are"
     from face_fake_or_not.core import FAKE_NAMES, REAL_NAMES
     from face_fake_or_not.decode import image_files
-    from face_fake_or_not.items import face_items
+    from face_fake_or_not.items import face_items, split_items
     if not folder.is_dir(): raise FaceFakeError(f'{folder}: no such folder')
     labelled = [d for d in folder.rglob('*') if d.name.lower() in (*FAKE_NAMES, *REAL_NAMES, 'items.csv', 'items.parquet')]
-    return face_items(folder) if labelled else [str(f) for f in image_files(folder)]
+    return split_items(face_items(folder), valid=.3, test=0) if labelled else [str(f) for f in image_files(folder)]      # measured on what `train` holds out of the same folder for valid and test
 
 # %% ../nbs/20_cli.ipynb #069cdf05
 @app.command()

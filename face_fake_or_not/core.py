@@ -7,15 +7,16 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/core.html.md"""
 # %% auto #0
 __all__ = ['FAKE', 'REAL', 'VOCAB', 'VERDICTS', 'FAKE_NAMES', 'REAL_NAMES', 'FORMAT', 'label_of', 'FaceFakeError', 'ItemsError',
            'ImageError', 'WeightsError', 'BundleError', 'TrustError', 'RunError', 'printable', 'named', 'Prediction',
-           'known_keys', 'atomic_path', 'atomic_dir', 'json_text', 'write_json', 'write_csv', 'read_json',
-           'file_sha256', 'read_bundle', 'signature', 'check_signature', 'seed_everything', 'need', 'say', 'display',
-           'progress', 'in_threads', 'read_ahead']
+           'known_keys', 'atomic_path', 'atomic_dir', 'json_text', 'write_json', 'write_csv', 'read_json', 'csv_writer',
+           'file_sha256', 'plain_name', 'read_bundle', 'check_hash', 'signature', 'check_signature', 'seed_everything',
+           'need', 'onnx_session', 'say', 'display', 'progress', 'n_cores', 'batched', 'in_threads', 'read_ahead']
 
-# %% ../nbs/00_core.ipynb #53ddf6f2
-import contextlib, hashlib, importlib, json, os, random, re, shutil, sys, tempfile
+# %% ../nbs/00_core.ipynb #f9374e0a
+import contextlib, csv, hashlib, importlib, json, os, random, re, shutil, sys, tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
+from itertools import islice
 from pathlib import Path
 
 # %% ../nbs/00_core.ipynb #c846bd5e
@@ -175,6 +176,14 @@ def _plain(o):
     if isinstance(o, float) and not (float('-inf') < o < float('inf')): return None
     return o
 
+# %% ../nbs/00_core.ipynb #3f57030c
+def csv_writer(
+    file # Open for text, with newline='' so that rows end alike on every system
+) -> Callable: # Called with the values of a row
+    "A function that writes rows of CSV to `file`"
+    plain, quoted = (csv.writer(file, lineterminator='\n', quoting=q) for q in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
+    return lambda row: (quoted if any('\r' in v for v in row if isinstance(v, str)) else plain).writerow(row)
+
 # %% ../nbs/00_core.ipynb #9372afcf
 def file_sha256(
     path: str | Path # A file
@@ -185,7 +194,14 @@ def file_sha256(
         while block := f.read(1 << 20): h.update(block)
     return h.hexdigest()
 
-# %% ../nbs/00_core.ipynb #e73868ae
+# %% ../nbs/00_core.ipynb #1b5a1396
+def plain_name(
+    name: str # Of a file, from somebody else
+) -> bool: # False: it could lead out of its folder, is hidden, or is longer than 100 characters
+    "Whether `name` is a plain file name"
+    return bool(re.fullmatch(r'\w[\w.-]{0,99}', name, re.ASCII))
+
+# %% ../nbs/00_core.ipynb #d0d9479a
 FORMAT = 1   # the bundle format this version writes, and the newest it understands
 
 def read_bundle(
@@ -203,16 +219,19 @@ def read_bundle(
     if not isinstance(info['format'], int) or info['format'] > FORMAT: raise BundleError(f'{path}: format {info["format"]} is newer than this version understands ({FORMAT}); upgrade face_fake_or_not')
     if not isinstance(info['vocab'], list) or sorted(map(str, info['vocab'])) != sorted(VOCAB): raise BundleError(f'{path}/detector.json: labels {info["vocab"]}, expected {list(VOCAB)}')
     _check_names(path, info['sha256'])
-    _check_hash(path/network, info['sha256'].get(network))
+    check_hash(path/network, info['sha256'].get(network))
     return info
 
 def _check_names(path, hashes):
     "The files of a bundle lie in its folder: a name that leads out of it would be copied there with the rest"
-    odd = [n for n in hashes if not re.fullmatch(r'\w[\w.-]*', n, re.ASCII)] if isinstance(hashes, dict) else ['no files']
+    odd = [n for n in hashes if not plain_name(n)] if isinstance(hashes, dict) else ['no files']
     if odd: raise BundleError(f'{path}/detector.json lists {odd[0]!r}, which is no plain file name')
 
-def _check_hash(file, want):
-    "A file must be there and be the one that was exported"
+def check_hash(
+    file: Path, # In a bundle
+    want: str | None # What detector.json says
+):
+    "`BundleError` where a file is missing or is not the one that was exported"
     if not file.is_file(): raise BundleError(f'{file}: missing from the bundle')
     if file_sha256(file) != want: raise BundleError(f'{file} does not match its sha256 in detector.json: changed or damaged; get the bundle again')
 
@@ -261,6 +280,24 @@ def need(
         if (e.name or '').split('.')[0] != module.split('.')[0]: raise
         raise ImportError(f'{why} needs {module.split(".")[0]}: pip install {module.split(".")[0]}') from e
 
+# %% ../nbs/00_core.ipynb #c1139f3e
+def onnx_session(
+    model: str | Path | bytes, # An ONNX file, or what is in it
+    why: str, # What it is needed for, in a few words
+    threads: int | None = None, # Of the network for one question; None: one a core, which wait in a loop
+    providers: Iterable = ('CPUExecutionProvider',), # ONNX Runtime's execution providers, the best first
+    **options # Others of `onnxruntime.SessionOptions`
+): # An `onnxruntime.InferenceSession`
+    "Load a network into ONNX Runtime, which then reports nothing but errors"
+    ort = need('onnxruntime', why)
+    own = ort.SessionOptions()
+    own.log_severity_level = 3
+    if threads:
+        own.intra_op_num_threads, own.inter_op_num_threads = threads, 1
+        own.add_session_config_entry('session.intra_op.allow_spinning', '0')
+    for k, v in options.items(): setattr(own, k, v)
+    return ort.InferenceSession(model if isinstance(model, bytes) else str(model), own, providers=list(providers))
+
 # %% ../nbs/00_core.ipynb #4fb945a7
 def say(
     text # Anything printable
@@ -289,7 +326,20 @@ def progress(
     from rich.progress import track
     return track(items, total=total, console=Console(stderr=True), description=text)
 
-# %% ../nbs/00_core.ipynb #0e0952d1
+# %% ../nbs/00_core.ipynb #510e9980
+def n_cores() -> int: # 1 or more
+    "Cores that this process may use"
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+def batched(
+    items: Iterable, # May be endless
+    n: int # Items a list, 1 or more
+) -> Iterator[list]: # The last one may be shorter
+    "Lists of `n` items, taken when they are asked for; Python has it from 3.12 on, with tuples"
+    items = iter(items)
+    return iter(lambda: list(islice(items, n)), [])
+
+# %% ../nbs/00_core.ipynb #d2bb1375
 def in_threads(
     f: Callable, # Called with each item, in any thread
     items: Iterable, # What it is called with
@@ -298,9 +348,8 @@ def in_threads(
     part: int = 64 # Items a task; 1 where each takes long
 ) -> Iterator: # What `f` returns, in the order of `items`; its errors are raised where their answer would come
     "`f` of every item, worked out in threads with a progress bar"
-    items = list(items)
-    parts = [items[i:i+part] for i in range(0, len(items), part)]
-    done = read_ahead(lambda part: [f(o) for o in part], parts, workers or os.cpu_count() or 1)
+    parts = list(batched(items, part))
+    done = read_ahead(lambda part: [f(o) for o in part], parts, workers or n_cores())
     for answers in progress(done, len(parts), text): yield from answers
 
 def read_ahead(

@@ -6,10 +6,11 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/decode.html.md"""
 
 # %% auto #0
 __all__ = ['MAX_BYTES', 'MAX_PIXELS', 'MAX_MEMORY', 'FORMATS', 'SUFFIXES', 'VIDEO_SUFFIXES', 'LARGE_PHOTO', 'memory_needed',
-           'open_image', 'files_below', 'image_files', 'video_files', 'place_for', 'to_rgb']
+           'open_image', 'visible_walk', 'files_below', 'image_files', 'video_files', 'place_for', 'to_rgb']
 
-# %% ../nbs/00c_decode.ipynb #3f6633ed
+# %% ../nbs/00c_decode.ipynb #013d4e48
 import contextlib, io, os, stat, threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from PIL import Image, ImageFile, ImageOps
 # Pillow knows a format only once its plugin is imported; importing all forty of them would slow every start
 from PIL import AvifImagePlugin, BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, PpmImagePlugin, TiffImagePlugin, WebPImagePlugin
 
-from .core import ImageError, printable
+from .core import ImageError, n_cores, printable
 
 # %% ../nbs/00c_decode.ipynb #eb6b8f62
 MAX_BYTES  = 100_000_000   # of a file
@@ -329,19 +330,24 @@ def _from_array(a):
     elif a.dtype != np.uint8: raise ImageError(f'an array of {a.dtype} is ambiguous: give uint8 (0-255) or float (0-1)')
     return Image.fromarray(a.astype(np.uint8))
 
-# %% ../nbs/00c_decode.ipynb #a4ad25a6
+# %% ../nbs/00c_decode.ipynb #bfee9b21
 VIDEO_SUFFIXES = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.wmv', '.flv', '.3gp', '.mts', '.m2ts')
+
+def visible_walk(
+    root: str | Path, # A folder
+    onerror: Callable | None = None # Called with the `OSError` of a folder that cannot be listed; None: it is passed over
+) -> Iterator[tuple[str, list, list]]: # A folder, the names of its subfolders and of its files, as from `os.walk`
+    "Folders at and below `root` in a stable order, without hidden files and folders"
+    for folder, dirs, files in os.walk(root, onerror=onerror):
+        dirs[:] = sorted(d for d in dirs if not d.startswith('.'))
+        yield folder, dirs, sorted(f for f in files if not f.startswith('.'))
 
 def files_below(
     root: str | Path, # A folder
     suffixes: tuple[str, ...] # Suffixes in lower case, with their dots
 ) -> list[Path]: # In a stable order
     "Files anywhere below `root` that have one of `suffixes`, in any case; hidden files and folders are passed over"
-    out = []
-    for folder, dirs, files in os.walk(root):
-        dirs[:] = sorted(d for d in dirs if not d.startswith('.'))
-        out += [Path(folder)/f for f in sorted(files) if not f.startswith('.') and f.lower().endswith(suffixes)]
-    return out
+    return [Path(folder)/f for folder, _, files in visible_walk(root) for f in files if f.lower().endswith(suffixes)]
 
 def image_files(
     root: str | Path # A folder
@@ -355,12 +361,12 @@ def video_files(
     "Video files anywhere below `root`; hidden files and folders are passed over"
     return files_below(root, VIDEO_SUFFIXES)
 
-# %% ../nbs/00c_decode.ipynb #1c9c4cf1
+# %% ../nbs/00c_decode.ipynb #92ff9a53
 LARGE_PHOTO = 16_000_000                                   # pixels, from which on a photo waits for a place
 
 def _new_places():
     global _places
-    _places = threading.BoundedSemaphore(max(2, os.cpu_count() or 2))
+    _places = threading.BoundedSemaphore(max(2, n_cores()))
 
 _new_places()
 if hasattr(os, 'register_at_fork'): os.register_at_fork(after_in_child=_new_places)    # a place taken in the parent is never given back in a child

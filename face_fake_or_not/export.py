@@ -38,7 +38,7 @@ from .robustness import Robustness
 from .sources import synthetic_face
 from .verdict import Gate, Rule
 
-# %% ../nbs/15_export.ipynb #37045f17
+# %% ../nbs/15_export.ipynb #4047f374
 class Served(nn.Module):
     "Pixels 0-255, images x height x width x 3, to probabilities in the order of the vocab"
     def __init__(self,
@@ -64,7 +64,20 @@ def export_onnx(
         warnings.simplefilter('ignore')
         torch.onnx.export(served.eval(), (pixels,), str(path), input_names=['pixels'], output_names=['probabilities'], dynamo=True, external_data=False,
             dynamic_shapes=({0: torch.export.Dim('images')},), verbose=False)
+    with atomic_path(path) as tmp: onnx.save(_bare(onnx.load(path)), tmp)
     return sign_onnx(path, signed) if signed else Path(path)
+
+# %% ../nbs/15_export.ipynb #4573a112
+def _bare(model):
+    "A model without what torch's exporter notes on each part of it: source files of this machine, and stack traces"
+    todo = [model.graph, *model.functions]
+    while todo:
+        part = todo.pop()
+        for name in ('metadata_props', 'doc_string'):
+            if name in part.DESCRIPTOR.fields_by_name: part.ClearField(name)
+        for field, v in part.ListFields():
+            if field.message_type: todo += [v] if hasattr(v, 'ListFields') else v
+    return model
 
 def sign_onnx(
     path: str | Path, # An ONNX file
@@ -76,7 +89,7 @@ def sign_onnx(
     with atomic_path(path) as tmp: onnx.save(model, tmp)
     return Path(path)
 
-# %% ../nbs/15_export.ipynb #f4f1c365
+# %% ../nbs/15_export.ipynb #9561434d
 META = ('arch', 'kwargs', 'head', 'drop', 'mean', 'std', 'source')   # of `learn.meta`: what the network is
 PACKAGES = ('face_fake_or_not', 'fastai', 'torch', 'timm', 'onnx', 'numpy', 'pillow')
 
@@ -99,7 +112,7 @@ def describe(learn, name, data, notes):
     "Everything a runtime must know about a learner"
     rule = getattr(learn, 'rule', Rule())
     return dict(format=FORMAT, name=name, created=datetime.date.today().isoformat(), vocab=list(learn.dls.vocab), spec=spec_of(learn.dls).to_dict(), rule=rule.to_dict(),
-        temperature=getattr(learn, 'temperature', 1.), flip=learn.model.flip, **{k: learn.meta[k] for k in META},
+        temperature=getattr(learn, 'temperature', 1.), shift=getattr(learn, 'shift', 0.), flip=learn.model.flip, **{k: learn.meta[k] for k in META},
         best=getattr(learn, 'best', None), data=data_summary(data) if data is not None else None, versions=_versions(), **(notes or {}))
 
 # %% ../nbs/15_export.ipynb #92bf64de
@@ -146,7 +159,9 @@ def _weak_spots(ev):
     out = [f'- real photos of `{r.name}`: {_percent(r.called_fake)} of {r.n_real} called fake' for r in reals.itertuples()]
     return out + [f'- fakes of `{r.name}`: {_percent(1 - r.called_fake)} of {r.n_fake} missed' for r in fakes.itertuples()]
 
-# %% ../nbs/15_export.ipynb #35939ca1
+# %% ../nbs/15_export.ipynb #d4664db8
+def _shifted(info): return f" and a shift of its logit by {info['shift']:+.3f}" if info.get('shift') else ''
+
 def _seen_first(spec):
     "What happens to a photo before the network's policy, for the card"
     face = f', of the square around the largest face (margin {spec["margin"]:.0%}{", eyes level" if spec["align"] else ""}); a photo without a face, or with one under 64 pixels, gets no verdict' if spec['region'] == 'face' else ''
@@ -173,7 +188,7 @@ def model_card(
     spec = info['spec']
     parts = [_front_matter(info), f"# {info['name']}", 'Tells photos of real faces from AI-made ones. The score is P(fake).',
         '## Use', "```python\nfrom face_fake_or_not.detector import load_detector\nload_detector('path/of/this/folder').predict('photo.jpg')\n```",
-        '## Network', f"{info['arch']} with a {info['head']} head, started from {info['source']}; sees {spec['size']} x {spec['size']} pixels (policy `{spec['policy']}`){_seen_first(spec)}{', averaged with their mirror image' * info['flip']}. Temperature {info['temperature']:.3f}, folded into the weights.",
+        '## Network', f"{info['arch']} with a {info['head']} head, started from {info['source']}; sees {spec['size']} x {spec['size']} pixels (policy `{spec['policy']}`){_seen_first(spec)}{', averaged with their mirror image' * info['flip']}. Temperature {info['temperature']:.3f}{_shifted(info)}, folded into the weights.",
         '## Verdict', _rule_text(info['rule']), '## Trained on', *(['\n'.join(_data_lines(info))] if info['data'] else ['Not stated.'])]
     caution = [info['caution']] if ev is not None and info.get('caution') else []
     return '\n\n'.join(parts + caution + _measured(ev, info['rule'], rob)) + '\n'
@@ -271,7 +286,7 @@ def export_bundle(
         write_json(tmp/'detector.json', info | dict(sha256={f.name: file_sha256(f) for f in sorted(tmp.iterdir())}))
     return Path(path)
 
-# %% ../nbs/15_export.ipynb #bb80b622
+# %% ../nbs/15_export.ipynb #a79b1f11
 def rebuild_learner(
     meta: dict, # arch, kwargs, head, drop, mean, std and source, as in detector.json
     dls: DataLoaders, # Its data
@@ -309,5 +324,5 @@ def bundle_learner(
     learn = rebuild_learner(info, dls or _example_dls(Spec.from_dict(info['spec']), info['vocab']))
     learn.model.load_state_dict(load_tensors(path/'model.safetensors'))
     with safe_open(path/'model.safetensors', 'pt') as f: check_signature(info, (f.metadata() or {}).get('face_fake_or_not'), path/'model.safetensors')
-    learn.rule, learn.temperature = Rule.from_dict(info['rule']), info['temperature']
+    learn.rule, learn.temperature, learn.shift = Rule.from_dict(info['rule']), info['temperature'], info.get('shift', 0.)
     return learn

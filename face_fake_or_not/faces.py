@@ -7,7 +7,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/faces.html.md"""
 # %% auto #0
 __all__ = ['FACE_NET', 'FACE_SHA256', 'MIN_SCORE', 'SEARCH_SIDE', 'Face', 'find_faces', 'face_square', 'face_crop']
 
-# %% ../nbs/00b_faces.ipynb #3c4ab829
+# %% ../nbs/00b_faces.ipynb #be5103ca
 import hashlib, math, os
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .core import BundleError, ImageError, need
+from .core import BundleError, ImageError, onnx_session
 
 # %% ../nbs/00b_faces.ipynb #31cc5e50
 @dataclass(frozen=True)
@@ -32,21 +32,18 @@ class Face:
         "The longer side of the box, pixels"
         return max(self.box[2:])
 
-# %% ../nbs/00b_faces.ipynb #59aa2200
+# %% ../nbs/00b_faces.ipynb #90b6b39c
 FACE_NET = (Path(__file__).parent if '__file__' in globals() else Path('../face_fake_or_not'))/'embedded_faces'/'centerface.onnx'
 FACE_SHA256 = 'b42559b29b828181e9f44cc4981fdadf5c684644d911ee85608b1a30e3f78f01'
 
 @lru_cache(maxsize=4)
 def _net(pid, path=None):
     "The face network, one a process"
-    ort, path = need('onnxruntime', 'finding faces'), path or FACE_NET
+    path = path or FACE_NET
     if not path.is_file(): raise BundleError(f'{path.name} is missing from the package: install face_fake_or_not again')
     raw = path.read_bytes()
     if hashlib.sha256(raw).hexdigest() != FACE_SHA256: raise BundleError(f'{path.name} is damaged or was changed: install face_fake_or_not again')
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return ort.InferenceSession(raw, options, providers=['CPUExecutionProvider'])
+    return onnx_session(raw, 'finding faces', 1)
 
 # %% ../nbs/00b_faces.ipynb #97f480f5
 def _shrunk(im, max_side):

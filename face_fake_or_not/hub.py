@@ -6,15 +6,15 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/hub.html.md"""
 
 # %% auto #0
 __all__ = ['CARD', 'PICKLES', 'MAX_INFO', 'MAX_BUNDLE', 'hub_name', 'NoBundle', 'bundle_path', 'bundle_files', 'check_bundle',
-           'card_metadata', 'seal', 'is_sealed', 'exported_card', 'is_exported', 'pinned_card', 'hub_card',
-           'fastai_pyproject', 'push_bundle', 'HubPlace', 'pull_bundle', 'pull_pickle']
+           'card_metadata', 'front_matter', 'seal', 'is_sealed', 'exported_card', 'is_exported', 'pinned_card',
+           'hub_card', 'fastai_pyproject', 'push_bundle', 'HubPlace', 'pull_bundle', 'pull_pickle']
 
-# %% ../nbs/16_hub.ipynb #1bf7ce65
+# %% ../nbs/16_hub.ipynb #00050812
 import base64, contextlib, hashlib, importlib.metadata, json, re, shutil, sys, tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .core import BundleError, FaceFakeError, TrustError, atomic_dir, file_sha256, need, read_bundle, read_json, say
+from .core import BundleError, FaceFakeError, TrustError, atomic_dir, check_hash, file_sha256, need, plain_name, read_bundle, read_json, say
 from .download import HubRepo, SourceError, check_room, hub_fetch, need_token
 
 # %% ../nbs/16_hub.ipynb #7200359b
@@ -29,7 +29,7 @@ def hub_name(
     if not m or Path(source).exists() or m[1].lower().endswith(_FILES): return None
     return m[1], m[2]
 
-# %% ../nbs/16_hub.ipynb #d1666c28
+# %% ../nbs/16_hub.ipynb #287d0330
 CARD, PICKLES, MAX_INFO, MAX_BUNDLE = 'README.md', ('export.pkl', 'model.pkl'), 5_000_000, 10_000_000_000
 
 class NoBundle(BundleError): "A repository of the Hub that holds no bundle"
@@ -48,7 +48,7 @@ def bundle_files(
     "The files that a bundle lists; `BundleError` where a name could lead out of its folder"
     files = info.get('sha256')
     if not isinstance(files, dict) or not 0 < len(files) <= 50: raise BundleError(f'{where}: its detector.json lists no files, or more than 50')
-    odd = [n for n, h in files.items() if not re.fullmatch(r'\w[\w.-]{0,99}', n, re.ASCII) or not re.fullmatch(r'[0-9a-f]{64}', str(h))]
+    odd = [n for n, h in files.items() if not plain_name(n) or not re.fullmatch(r'[0-9a-f]{64}', str(h))]
     if odd: raise BundleError(f'{where}: its detector.json lists {odd[0]!r}, which is no plain file name with a sha256')
     return files
 
@@ -58,11 +58,10 @@ def check_bundle(
 ) -> tuple[dict, bool]: # Content of detector.json, and whether the card is the one that was exported
     "Compare the files of a bundle with their hashes; `BundleError` names the first that differs"
     path = bundle_path(path)
-    info = read_bundle(path, _network(path))
+    network = _network(path)
+    info = read_bundle(path, network)                   # which compares that one
     for name, want in bundle_files(info, str(path)).items():
-        if name == CARD or (names is not None and name not in names): continue
-        if not (path/name).is_file(): raise BundleError(f'{path/name}: missing from the bundle')
-        if file_sha256(path/name) != want: raise BundleError(f'{path/name} does not match its sha256 in detector.json: changed or damaged')
+        if name not in (CARD, network) and (names is None or name in names): check_hash(path/name, want)
     return info, (path/CARD).is_file() and file_sha256(path/CARD) == info['sha256'].get(CARD)
 
 def _network(path):
@@ -106,7 +105,7 @@ def card_metadata(
         if t.get('condition') != 'clean': results += _results(t, about(f"The same faces as readers get them: {t['condition']}, {t.get('level')}", f"{t['condition']}, {t.get('level')}"))
     return ModelCardData(license=info.get('licence') or 'other', library_name='fastai', pipeline_tag='image-classification', tags=['fastai', 'face', 'deepfake-detection', 'ai-generated-image-detection'], model_name=info.get('name') or 'detector', eval_results=results or None)
 
-# %% ../nbs/16_hub.ipynb #8f3bc794
+# %% ../nbs/16_hub.ipynb #218a3a5e
 _SEAL, _HEAD = re.compile(r'\n*<!-- face_fake_or_not card ([0-9a-f]{64})(?: ([\w+/=]*):)?[^>]*-->\s*\Z', re.ASCII), re.compile(r'\A---\n.*?\n---\n', re.S)
 _HERE = "load_detector('path/of/this/folder')"      # as an exported card says it
 
@@ -114,7 +113,11 @@ def _body(card): return _SEAL.sub('', card.replace('\r\n', '\n')).rstrip() + '\n
 
 def _digest(card): return hashlib.sha256(_body(card).encode()).hexdigest()
 
-def _head(card): return m[0] if (m := _HEAD.match(card)) else ''
+def front_matter(
+    card: str # Markdown
+) -> str: # With the lines of dashes around it; '' where there is none
+    "The YAML at the top of a card"
+    return m[0] if (m := _HEAD.match(card)) else ''
 
 def seal(
     card: str, # Markdown
@@ -129,14 +132,14 @@ def is_sealed(
     "Whether a card is one of ours"
     return bool(m := _SEAL.search(card.replace('\r\n', '\n'))) and m[1] == _digest(card)
 
-# %% ../nbs/16_hub.ipynb #5a003d3e
+# %% ../nbs/16_hub.ipynb #b7262bcb
 def exported_card(
     card: str # Markdown, from a bundle or from the Hub
 ) -> str: # As it was exported, where it is a sealed one; else without its seal
     "A card from the Hub as it was before the push"
     body, m = _body(card), _SEAL.search(card.replace('\r\n', '\n'))
     if not m or m[2] is None or m[1] != _digest(card): return body
-    return base64.b64decode(m[2] + '==').decode('utf8', 'replace') + re.sub(r"load_detector\('[^'\n]*'\)", lambda _: _HERE, body[len(_head(body)):])
+    return base64.b64decode(m[2] + '==').decode('utf8', 'replace') + re.sub(r"load_detector\('[^'\n]*'\)", lambda _: _HERE, body[len(front_matter(body)):])
 
 def is_exported(
     card: str, # Markdown, from a bundle or from the Hub
@@ -152,7 +155,7 @@ def pinned_card(
 ) -> str: # The card that was exported, or `card` behind a line that says it is not
     "What to show of a card to somebody who gave the hash of detector.json"
     if not card or is_exported(card, info): return card and exported_card(card)
-    return f'**This card is not the one that was exported with this detector: somebody changed it.**\n\n{card[len(_head(card)):]}'
+    return f'**This card is not the one that was exported with this detector: somebody changed it.**\n\n{card[len(front_matter(card)):]}'
 
 def hub_card(
     card: str, # The bundle's README.md
@@ -166,7 +169,7 @@ def hub_card(
     made = ModelCard(card.replace(_HERE, f"load_detector('{repo_id}')"), ignore_metadata_errors=True)
     for k, v in card_metadata(info, evaluation, repo_id).__dict__.items():
         if k in ('eval_results', 'model_name') or made.data.get(k) is None: made.data[k] = v      # what the card says itself stays
-    return seal(str(made), _head(card))
+    return seal(str(made), front_matter(card))
 
 # %% ../nbs/16_hub.ipynb #44042801
 def fastai_pyproject(

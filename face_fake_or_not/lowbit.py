@@ -7,23 +7,22 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/lowbit.html.md"""
 # %% auto #0
 __all__ = ['PRECISIONS', 'fp16_model', 'model_scores', 'int8_model', 'precision_report', 'add_precision']
 
-# %% ../nbs/15a_lowbit.ipynb #9d0ec317
+# %% ../nbs/15a_lowbit.ipynb #e686f6be
 import datetime, hashlib, os, shutil
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 import face_fake_or_not
-from .core import FAKE, REAL, BundleError, ImageError, ItemsError, atomic_dir, file_sha256, in_threads, need, read_bundle, write_json
+from .core import FAKE, REAL, BundleError, ImageError, ItemsError, atomic_dir, batched, file_sha256, in_threads, need, onnx_session, read_bundle, write_json
 from .decode import image_files
 from .image import Spec, prepare
 from .intervals import rate
 from .metrics import compare, verdicts
 from .verdict import Rule
 
-# %% ../nbs/15a_lowbit.ipynb #310bf82d
+# %% ../nbs/15a_lowbit.ipynb #1e1e3eb1
 def fp16_model(
     path: str | Path # A bundle's model.onnx
 ): # The same network in half precision, an ONNX model; input and output as before
@@ -33,10 +32,7 @@ def fp16_model(
 
 def _session(model):
     "An ONNX Runtime session of a file or a model, on the CPU"
-    ort = need('onnxruntime', 'a smaller network')
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    return ort.InferenceSession(str(model) if isinstance(model, (str, Path)) else model.SerializeToString(), options, providers=['CPUExecutionProvider'])
+    return onnx_session(model if isinstance(model, (str, Path)) else model.SerializeToString(), 'a smaller network')
 
 def model_scores(
     model, # A file or an ONNX model, from pixels to probabilities
@@ -52,17 +48,15 @@ def _probabilities(model, pixels, bs=32):
     session = _session(model)
     return np.concatenate([session.run(None, dict(pixels=pixels[i:i+bs]))[0] for i in range(0, len(pixels), bs)])
 
-# %% ../nbs/15a_lowbit.ipynb #be069ee1
+# %% ../nbs/15a_lowbit.ipynb #a7e4f600
 def _folded(path):
     "A network as ONNX Runtime simplifies it: batch norms become part of the convolutions"
     import tempfile
     ort, onnx = need('onnxruntime', 'a smaller network'), need('onnx', 'a smaller network')
-    options = ort.SessionOptions()
-    options.log_severity_level, options.graph_optimization_level = 3, ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     with tempfile.TemporaryDirectory() as tmp:
-        options.optimized_model_filepath = str(Path(tmp)/'folded.onnx')
-        ort.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
-        return onnx.load(options.optimized_model_filepath)
+        folded = str(Path(tmp)/'folded.onnx')
+        onnx_session(path, 'a smaller network', optimized_model_filepath=folded, graph_optimization_level=ort.GraphOptimizationLevel.ORT_ENABLE_BASIC)
+        return onnx.load(folded)
 
 def _convolutions(model):
     "Nodes that are convolutions of images with weights that are known"
@@ -183,7 +177,7 @@ def precision_report(
 def _share(hits, groups): return dict(zip(('share', 'lo', 'hi'), map(_short, rate(hits, groups))), n=len(hits))
 def _short(v): return round(float(v), 6)
 
-# %% ../nbs/15a_lowbit.ipynb #4699cf88
+# %% ../nbs/15a_lowbit.ipynb #40972294
 PRECISIONS = ('fp16', 'int8')
 
 def _photos(items, n_calibrate, seed):
@@ -192,7 +186,7 @@ def _photos(items, n_calibrate, seed):
         df = pd.DataFrame(dict(path=pd.Series(list({_content_key(o): o for o in items}.values()), dtype=object)))
         tune, test = df[:len(df) // 2], df[len(df) // 2:]
     else:
-        if 'split' not in items: raise ItemsError('the items have no split: split_items gives them one; train calibrates, valid is measured on')
+        if 'split' not in items or not items.split.isin(['train', 'valid']).any(): raise ItemsError('the items have no split: split_items gives them one; train calibrates, valid is measured on')
         tune, test = items[items.split == 'train'], items[items.split == 'valid']
     if len(tune) < 8 or len(test) < 20: raise ItemsError(f'{len(tune)} photos to calibrate with and {len(test)} to measure on: at least 8 and 20 are needed')
     return tune.sample(min(n_calibrate, len(tune)), random_state=seed), test
@@ -208,7 +202,7 @@ def _batches(photos, spec, bs=32):
         try: return prepare(p, spec)
         except ImageError: return None
     prepared, any_good = in_threads(one, photos, 'preparing photos', part=8), False
-    while got := list(islice(prepared, bs)):
+    for got in batched(prepared, bs):
         good = [g is not None for g in got]
         any_good |= any(good)
         yield np.array([g for g in got if g is not None]), good

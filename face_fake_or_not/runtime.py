@@ -7,19 +7,18 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/runtime.html.md"""
 # %% auto #0
 __all__ = ['MAX_SCORED', 'PART', 'EMBEDDED', 'judge_faces', 'Reader', 'Judge', 'BaseDetector', 'Detector']
 
-# %% ../nbs/16a_runtime.ipynb #12bf0218
+# %% ../nbs/16a_runtime.ipynb #6c98998d
 import io, os, time, warnings
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from .core import FAKE, BundleError, FaceFakeError, ImageError, Prediction, named, check_signature, need, read_ahead, read_bundle
+from .core import FAKE, BundleError, FaceFakeError, ImageError, Prediction, batched, check_signature, n_cores, named, need, onnx_session, read_ahead, read_bundle
 from .explain import Explanation, explain_photo
 from .image import Spec, face_pixels, look
 from .verdict import Rule, judge, label_for
@@ -139,17 +138,7 @@ class Judge(Reader):
         verdict, reasons = judge_faces(score, read.faces, read.facts, self.rule)
         return Prediction(label_for(score, self.rule), score, verdict, reasons, read.faces, read.facts, _path_of(read.source), None, sum(read.timing.values()), read.evidence, read.timing)
 
-# %% ../nbs/16a_runtime.ipynb #29262616
-def _cores():
-    "Cores that this process may use"
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-
-def _parts(sources, n):
-    "Lists of `n` of them, taken when they are asked for"
-    sources = iter(sources)
-    return iter(lambda: list(islice(sources, n)), [])
-
-# %% ../nbs/16a_runtime.ipynb #a349b4a8
+# %% ../nbs/16a_runtime.ipynb #3d32d1b2
 class BaseDetector(Judge):
     "What every detector offers"
     def iter_predict(self,
@@ -162,14 +151,14 @@ class BaseDetector(Judge):
         "Judge photos as they come, in constant memory; an error that is not about a photo is raised, `FaceFakeError` where `bs` or `threads` is less than 1"
         for name, n in dict(bs=bs, threads=threads).items():
             if n is not None and n < 1 or name == 'bs' and n is None: raise FaceFakeError(f'{name}={n}: expected a whole number, 1 or more')
-        return self._answers(sources, bs, threads or max(1, _cores() // self.threads), partial(self._try, faces=faces, evidence=evidence))
+        return self._answers(sources, bs, threads or max(1, n_cores() // self.threads), partial(self._try, faces=faces, evidence=evidence))
 
     def _answers(self, sources, bs, n, read):
         "Predictions as they come, of photos that `n` threads `read`"
-        if self.parallel: found = read_ahead(lambda part: self._predictions([read(s) for s in part]), _parts(sources, min(bs, PART)), n, 2)
+        if self.parallel: found = read_ahead(lambda part: self._predictions([read(s) for s in part]), batched(sources, min(bs, PART)), n, 2)
         else: found = read_ahead(read, sources, n, -(-bs // n))
         with closing(found):
-            for part in found if self.parallel else map(self._predictions, _parts(found, bs)): yield from part
+            for part in found if self.parallel else map(self._predictions, batched(found, bs)): yield from part
 
     def predict_batch(self,
         sources: Iterable, # Paths, bytes, PIL images or arrays
@@ -196,7 +185,7 @@ class BaseDetector(Judge):
 # %% ../nbs/16a_runtime.ipynb #fa1fa3a5
 EMBEDDED = Path(__file__).parent/'embedded' if '__file__' in globals() else Path('../face_fake_or_not/embedded')
 
-# %% ../nbs/16a_runtime.ipynb #23430018
+# %% ../nbs/16a_runtime.ipynb #870711a2
 def _network(path, precision):
     "The file of the network at a precision"
     if precision in (None, 'fp32'): return 'model.onnx'
@@ -225,11 +214,8 @@ def _check_started(asked, runs):
 
 def _session(file, providers, threads):
     "An ONNX Runtime session"
-    ort = need('onnxruntime', 'a detector')
-    options, providers = ort.SessionOptions(), _providers(ort, providers)
-    options.log_severity_level, options.intra_op_num_threads, options.inter_op_num_threads = 3, threads, 1
-    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
-    try: session = ort.InferenceSession(str(file), options, providers=providers)
+    providers = _providers(need('onnxruntime', 'a detector'), providers)
+    try: session = onnx_session(file, 'a detector', threads, providers)
     except Exception as e: raise BundleError(f'{file}: ONNX Runtime cannot load it ({type(e).__name__}: {e})') from e
     _check_started(_names(providers), session.get_providers())
     return session

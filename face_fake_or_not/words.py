@@ -9,12 +9,12 @@ __all__ = ['SAYS', 'BEFORE', 'MEANS', 'verdict_words', 'score_words', 'facts_wor
            'score_bar', 'verdict_html', 'problem_html', 'faces_words', 'faces_html', 'evidence_html', 'compared_html',
            'card_text', 'card_note', 'card_parts', 'worth_html']
 
-# %% ../nbs/18b_words.ipynb #d404b7fd
+# %% ../nbs/18b_words.ipynb #e7a0cb7b
 import html, re
 from pathlib import Path
 
 from .core import FAKE, REAL, Prediction
-from .hub import is_exported
+from .hub import front_matter, is_exported
 from .rates import Rates
 from .runtime import BaseDetector
 from .verdict import Rule
@@ -148,12 +148,12 @@ def compared_html(
              + f'</tr></thead><tbody>{rows}</tbody></table></div>')
     return block(one if len(verdicts) == 1 else 'inconclusive', head, 'Detectors that were trained on the same photos tend to make the same mistakes, so agreement is no proof.', role='status', inner=table)
 
-# %% ../nbs/18b_words.ipynb #f69fd943
+# %% ../nbs/18b_words.ipynb #9ec35051
 def card_text(
     detector: BaseDetector # With or without a card
 ) -> str: # Markdown
     "The model card as the page shows it"
-    body = re.sub(r'\A---\n.*?\n---\n', '', detector.card, flags=re.S).strip()
+    body = detector.card.removeprefix(front_matter(detector.card)).strip()
     return re.sub(r'^(#{1,5} )', r'#\1', body, flags=re.M) or 'This detector came without a card: nothing is known about how often it is wrong.'
 
 def card_note(
