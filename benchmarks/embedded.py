@@ -1,18 +1,21 @@
 #!/usr/bin/env python
 """One protocol for every candidate of the embedded detector: what is each way of training worth on generators, cameras and files it has not seen?
 
-`python benchmarks/embedded.py run NAME ...` trains candidates on the folds, two at a time with one thread each, and prints the table; `table` prints what there is; `names` lists the candidates.
-Every fold leaves fake domains and real sources out together, a generator with the reals of its fair pair, so over the three folds each of the large ones is unseen once. The network trains on the `train` rows of the rest,
-its epoch and its thresholds are chosen on their `valid` rows, and it is judged on these and on the train and valid rows of what was left out. The test split is not read here: it is for the finalists (`final.py`).
-Groups under 80 images are pooled. Intervals are 95 %: by bootstrap or Wilson, within a fold; the seeds of training are not in them.
-Scores of a finished fold are kept in `--keep`, so a run that was killed goes on."""
-import argparse, json, os, subprocess, sys, tempfile, time, warnings
+`python benchmarks/embedded.py run NAME ...` trains candidates on the folds, two at a time with one thread each, and prints the table; `table` prints what there is, `names` lists the candidates.
+Every fold leaves fake domains and real sources out together, a generator with the reals of its fair pair; over the three folds each large one is unseen once. The network trains on the `train` rows of the rest, its epoch
+and its thresholds are chosen on their `valid` rows, and it is judged on these and on at most 200 train and valid rows of each domain left out: AUC of a generator against the known reals, of a real source against the known
+fakes, and of a pair when both sides are new. The test split is not read here: `card.py` reads it, for the detector that ships. Groups under 80 images are pooled, shown, and count in no mean or minimum.
+Intervals are 95 %, by group; the chance of a training (its seed) is not in them: `--seed` repeats one. `--cap` takes fewer training images a domain, for the curve of figure against data.
+Scores of a finished fold are kept in `--keep`, so a run that was killed goes on. A candidate takes about 4 minutes a fold on one core with bfloat16 instructions."""
+import argparse, os, random, subprocess, sys, tempfile, time, warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from fasttransform import ItemTransform
+from torch import full_like
 
 from common import need, result, say, shared_dir
 
@@ -22,6 +25,7 @@ FOLDS = dict(A=dict(fake=('stylegan1', 'pggan', 'sd21'), real=('ffhq', 'mebeauty
              B=dict(fake=('ciplab_photoshop', 'generated_photos'), real=('ciplab_real', 'utkface', 'prajna')),
              C=dict(fake=('dfdc_swap', 'began', 'sdxl'), real=('dfdc_original', 'aaf_original', 'rmfd', *SMALL)))
 TIERS = ('web-relative', 'hard-relative')
+ENOUGH, BOOT = 80, 300                                          # images a domain needs to count, resamples
 
 def parse_args():
     "The command line"
@@ -41,35 +45,80 @@ def parse_args():
 # --- Candidates ---
 
 def candidates(args):
-    "Every candidate by name: a recipe, scaled to the budget of the screening"
+    "Every candidate by name: a recipe, scaled to the budget of the screening, and what is done to its learner besides"
     from face_fake_or_not.image import Spec
     from face_fake_or_not.recipe import Recipe, get_recipe
     from face_fake_or_not.schedule import Phase
-    from face_fake_or_not.transforms import STRONG_DELIVERY
+    from face_fake_or_not.transforms import STRONG_DELIVERY as strong
     e, px = args.epochs, args.size
-    seed = {f'seed-00{i}': get_recipe(f'seed-00{i}').scaled(epochs=n, size=px) for i, n in enumerate((max(1, e//2), max(1, e//2), e, max(1, e//2), 10))}
-    first, second = seed['seed-001'].stages                     # 1,024 px at its end: in proportion the first would see 32 px
-    seed['seed-001'] = replace(seed['seed-001'], stages=(replace(first, size=max(64, px//2)), second), ema=.99)
-    alls = lambda n, lr=1e-3: (Phase('all', n, lr, wd=.05),)
+    seeds = {f'seed-00{i}': get_recipe(f'seed-00{i}').scaled(epochs=n, size=px) for i, n in enumerate((max(1, e//2), max(1, e//2), e, max(1, e//2), 10))}
+    first, second = seeds['seed-001'].stages                    # 1,024 px at its end: in proportion the first would see 32 px
+    seeds['seed-001'] = replace(seeds['seed-001'], stages=(replace(first, size=max(64, px//2)), second), ema=.99)
+    alls, made = lambda n, lr=1e-3: (Phase('all', n, lr, wd=.05),), dict(self_blend=dict(p=.2), up_conv=dict(p=.2))
     base = Recipe('base', spec=Spec(px, 'native', round(px*1.5)), phases=alls(e), ema=.99, flip=False)
-    strong = {**STRONG_DELIVERY}
-    made = dict(self_blend=dict(p=.2), up_conv=dict(p=.2))
-    ours = dict(base=base,
-        plain=replace(base, delivery=None),
-        strong=replace(base, delivery=strong),
-        resize=replace(base, spec=Spec(px)),
-        harmonise=replace(base, harmonise=True),
-        pairs50=replace(base, pair_share=.35),
-        blend=replace(base, made=dict(self_blend=dict(p=.25))),
-        upconv=replace(base, made=dict(up_conv=dict(p=.25))),
-        made=replace(base, made=made),
-        made_strong=replace(base, made=made, delivery=strong),
-        no_ema=replace(base, ema=None),
-        unbalanced=replace(base, balance='label', pair_share=.5),
-        progressive=replace(base, phases=(Phase('head', 1, 3e-3, 'head'), Phase('last', 1, 1e-3, 'last'), *alls(e))),
-        linear=replace(base, phases=(Phase('head', 10, 3e-3, 'head'),)),
-    )
-    return {n: replace(r, name=n, precision='bf16', report_n=None) for n, r in {**seed, **ours}.items()}
+    best = replace(base, delivery=strong, made=made)
+    ours = dict(delivered=replace(get_recipe('delivered').scaled(epochs=max(1, e//2), size=px), ema=.99, flip=False), base=base, strong=replace(base, delivery=strong), resize=replace(base, spec=Spec(px)), harmonise=replace(base, harmonise=True), unbalanced=replace(base, balance='label', pair_share=.5), no_ema=replace(base, ema=None),
+        progressive=replace(base, phases=(Phase('head', 1, 3e-3, 'head'), Phase('last', 1, 1e-3, 'last'), *alls(e))), linear=replace(base, phases=(Phase('head', 10, 3e-3, 'head'),)),
+        made_strong=best, made_heavy=replace(best, made=dict(self_blend=dict(p=.35), up_conv=dict(p=.35))), low=replace(best, delivery=strong | dict(floor=64, p_thumb=0., min_scale=.3)),
+        whole=replace(best, spec=Spec(px)), hard_real=best, denoise=best, highpass=best, size160=replace(best, spec=Spec(160, 'native', 256)), scratch=replace(best, arch='regnetx_002', phases=alls(2*e, 3e-3)))
+    hooks = dict(hard_real=lambda learn: add_made(learn, HardReal(.2)), denoise=lambda learn: add_made(learn, Denoised(.15)), highpass=residual)
+    return {n: (replace(r, name=n, precision='bf16', report_n=None), hooks.get(n)) for n, r in {**seeds, **ours}.items()}
+
+# --- Candidates that are no setting of a recipe ---
+
+def add_made(learn, tfm):
+    "Give the training images one more transform"
+    tfm.learn = learn
+    learn.dls.train.after_item.add(tfm)
+
+class OnReals(ItemTransform):
+    "Change a share of the real photos of training"
+    order, split_idx = .7, 0                                    # before delivery, as whatever happens to a photo happens before it is sent
+    def __init__(self, p):
+        super().__init__()
+        self.p = p
+
+    def encodes(self, item):
+        x, y = item
+        if self.learn.dls.vocab[int(y)] != 'real' or random.random() >= self.p: return item
+        return type(x)(self.changed(x)), self.label(y)
+
+    def label(self, y): return y
+
+class HardReal(OnReals):
+    "Retouched, tone-mapped, night and enlarged photos that stay real"
+    def changed(self, x):
+        from face_fake_or_not.decode import open_image, to_rgb
+        from face_fake_or_not.image import scale_short
+        from face_fake_or_not.tiers import degrade
+        kind = random.choice(('smoothed-skin', 'tone-mapped', 'night', ('upscaled', 'half and back'), ('upscaled', 'double')))
+        return to_rgb(open_image(degrade(scale_short(to_rgb(x), min(300, *x.size)), *(kind if isinstance(kind, tuple) else (kind,)))))
+
+class Denoised(OnReals):
+    "Texture smoothed where it is weak, then sharpened, as a diffusion model's decoder does; a fake"
+    def changed(self, x):
+        from PIL import Image, ImageEnhance, ImageFilter
+        from face_fake_or_not.decode import to_rgb
+        a = np.asarray(to_rgb(x), np.float32)
+        soft = np.asarray(to_rgb(x).filter(ImageFilter.GaussianBlur(random.uniform(.6, 2))), np.float32)
+        weak = np.exp(-np.abs(a - soft).max(2, keepdims=True) / random.uniform(4, 16))
+        out = Image.fromarray((soft * weak + a * (1 - weak)).round().clip(0, 255).astype(np.uint8))
+        return ImageEnhance.Sharpness(out).enhance(random.uniform(1.2, 3))
+
+    def label(self, y): return full_like(y, self.learn.dls.vocab.o2i['fake'])
+
+def residual(learn):
+    "Let the first layer see what a 3 x 3 blur takes away, and nothing else"
+    import torch
+    from torch import nn
+    class High(nn.Module):
+        def __init__(self):
+            super().__init__()
+            row = torch.tensor([1, 2, 1.]) / 4
+            self.register_buffer('kernel', (row[:, None] * row).expand(3, 1, 3, 3).contiguous())
+
+        def forward(self, x): return 4 * (x - nn.functional.conv2d(nn.functional.pad(x, (1,)*4, mode='replicate'), self.kernel.to(x.dtype), groups=3))
+    learn.model[0].conv_stem = nn.Sequential(High(), learn.model[0].conv_stem)
 
 # --- One fold ---
 
@@ -92,16 +141,17 @@ def fit(args, name, fold):
     "Train a candidate on a fold and keep its scores"
     import torch
     torch.set_num_threads(1)
-    from face_fake_or_not.core import atomic_path, seed_everything
+    from face_fake_or_not.core import atomic_path
     from face_fake_or_not.harmonise import fit_law
     from face_fake_or_not.recipes import fit_recipe, recipe_learner
-    start, (items, pairs), recipe = time.time(), read(args), replace(candidates(args)[name], seed=args.seed)
-    seen, judged = divided(items, FOLDS[fold], args.cap)
+    start, (items, pairs), (recipe, hook) = time.time(), read(args), candidates(args)[name]
+    recipe, (seen, judged) = replace(recipe, seed=args.seed), divided(items, FOLDS[fold], args.cap)
     if recipe.harmonise: recipe = replace(recipe, spec=replace(recipe.spec, law=fit_law(seen[seen.split == 'train'], spec=recipe.spec)))
     weights = need(args.data.resolve().parent/'weights'/WEIGHTS, 'The backbone')
     with tempfile.TemporaryDirectory() as tmp:
         arch = recipe.arch if recipe.arch and not recipe.name.startswith('seed') else None
         learn = recipe_learner(replace(recipe, arch=arch), seen, pairs, None if arch else weights, not arch, tmp, 0)
+        if hook: hook(learn)
         with learn.no_bar(), learn.no_logging(): fit_recipe(learn, recipe, seen, pairs, 0)
         learn.model.flip = recipe.flip
         took = time.time() - start
@@ -118,60 +168,86 @@ def scored(learn, judged):
     table = pd.concat(out, ignore_index=True)
     return table.assign(path=[f'{Path(p).parent.name}/{Path(p).name}' for p in table.path])
 
-def kept(args, name, fold): return args.keep/f'{args.size}px-{args.epochs}e-{args.seed}'/f'{name}-{fold}.csv'
+def kept(args, name, fold): return args.keep/f'{args.size}px-{args.epochs}e-{args.seed}{f"-cap{args.cap}" if args.cap else ""}'/f'{name}-{fold}.csv'
 
 # --- What a candidate is worth ---
 
-def cut_at(reals, fpr=.05):
-    "The conformal threshold of some reals' scores"
-    from face_fake_or_not.thresholds import conformal_cut
-    return conformal_cut(reals.score, fpr, list(reals.group.fillna('')))
+def prepared(df):
+    "The clean rows of a fold, small reals pooled, with the thresholds that the known validation photos choose"
+    from face_fake_or_not.thresholds import best_balanced, conformal_cut
+    df = df.assign(group=df.group.fillna(''), fake=df.label == 'fake', domain=df.domain.where(~df.domain.isin(SMALL), 'small'))
+    seen = df[(df.condition == 'clean') & (df.role == 'seen')]
+    reals = seen[~seen.fake]
+    return df, conformal_cut(reals.score, .05, list(reals.group)), best_balanced(seen.label, seen.score)
 
-def judge_fold(df, pairs):
-    "Figures of one fold, each domain's in a row of its own"
-    from face_fake_or_not.intervals import auc_interval, rate
-    from face_fake_or_not.thresholds import best_balanced
-    clean = df[df.condition == 'clean']
+def asked(clean, pairs):
+    "What is asked of a fold: kind, name, rows that are judged, rows that belong to it"
     seen, left = clean[clean.role == 'seen'], clean[clean.role == 'out']
-    cut, middle = cut_at(seen[seen.label == 'real']), best_balanced(seen.label, seen.score)
-    rows = [dict(kind='seen', domain='all', n=len(seen), **auc_of(seen))]
-    for (label, domain), d in left.assign(domain=left.domain.where(~left.domain.isin(SMALL), 'small')).groupby(['label', 'domain']):
-        both = pd.concat([d, seen[seen.label != label]])
-        share = dict(zip(('called', 'called_lo', 'called_hi'), rate(d.score >= cut, list(d.group.fillna('')))))
-        rows.append(dict(kind=label, domain=domain, n=len(d), **auc_of(both), **share))
+    yield 'seen', 'all', seen, seen
+    for (label, domain), d in left.groupby(['label', 'domain']): yield label, domain, pd.concat([d, seen[seen.label != label]]), d
     for p in pairs.itertuples():
-        d = clean[((clean.label == 'fake') & (clean.domain == p.fake)) | ((clean.label == 'real') & (clean.domain == p.real))]
-        if d.label.nunique() == 2: rows.append(dict(kind=f'pair {d.role.iloc[0]}', domain=p.fake, n=len(d), **auc_of(d)))
-    return rows + [tier_row(df, role, tier, middle) for role in ('seen', 'out') for tier in ('clean', *TIERS)]
+        d = clean[(clean.fake & (clean.domain == p.fake)) | (~clean.fake & (clean.domain == p.real))]
+        if d.fake.nunique() == 2: yield f'pair {d.role.iloc[0]}', p.fake, d, d
 
-def auc_of(d):
-    "AUC with its interval"
-    from face_fake_or_not.intervals import auc_interval
-    return dict(zip(('auc', 'lo', 'hi'), auc_interval((d.label == 'fake').to_numpy(), d.score, list(d.group.fillna('')), n=200)))
+def judge_fold(df, fold, pairs):
+    "Rows of AUC and of shares above the 5 % threshold, each with its interval, and the AUC of every resample"
+    from face_fake_or_not.intervals import auc_interval, rate, resample_counts, weighted_auc
+    df, cut, middle = prepared(df)
+    clean = df[df.condition == 'clean'].reset_index(drop=True)
+    counts, rows, boots = resample_counts(list(clean.group), BOOT, seed=ord(fold)), [], {}
+    for kind, name, d, own in asked(clean, pairs):
+        boots[kind, name] = weighted_auc(d.fake.to_numpy(), d.score, counts[:, d.index])
+        rows.append(dict(fold=fold, kind=kind, domain=name, n=len(own), **dict(zip(('auc', 'lo', 'hi'), auc_interval(d.fake.to_numpy(), d.score, list(d.group), n=200))),
+                         **dict(zip(('called', 'called_lo', 'called_hi'), rate((own.score >= cut).to_numpy(), list(own.group))))))
+    return rows, boots, [tier_rows(df, fold, role, middle) for role in ('seen', 'out')]
 
-def tier_row(df, role, tier, middle):
-    "Balanced accuracy at the threshold of the clean validation photos, and how many verdicts differ from the clean ones, on the photos that have both"
-    d = df[df.role == role]
-    d = d[d.path.isin(d.path[d.condition == TIERS[0]])]
-    t, clean = d[d.condition == tier].set_index('path'), d[d.condition == 'clean'].set_index('path')
-    called, fake = t.score >= middle, t.label == 'fake'
-    return dict(kind=f'tier {role}', domain=tier, n=len(t), auc=auc_of(t)['auc'], balanced=(called[fake].mean() + 1 - called[~fake].mean()) / 2, flips=float((called != (clean.score >= middle).reindex(t.index)).mean()))
+def tier_rows(df, fold, role, middle):
+    "The photos that have every tier: called fake or not at the threshold of the clean validation photos, and whether that turns"
+    d = df[(df.role == role) & df.path.isin(df.path[df.condition == TIERS[0]])]
+    d = d.assign(fold=fold, called=d.score >= middle)
+    return d.assign(turned=d.called != d[d.condition == 'clean'].set_index('path').called.reindex(d.path).to_numpy())
+
+def span(values): return dict(zip(('lo', 'hi'), np.nanpercentile(values, [2.5, 97.5]))) if len(values) else {}
+
+def spread(rows, boots, kind, how):
+    "Mean or minimum of the AUC over the large domains of a kind, with its interval"
+    big = [(r['auc'], boots[r['fold'], kind, r['domain']]) for r in rows if r['kind'] == kind and (r['n'] >= ENOUGH or kind.startswith('pair'))]
+    return dict(value=how([v for v, _ in big]), **span(how([b for _, b in big], axis=0))) if big else dict(value=np.nan, lo=np.nan, hi=np.nan)
 
 def figures(args, name, pairs):
-    "One row of a candidate's table from the folds there are"
-    rows = []
+    "One row of a candidate's table from the folds there are, and the rows behind it"
+    from face_fake_or_not.intervals import balanced_rate
+    rows, boots, tiers = [], {}, []
     for f in args.folds:
-        if kept(args, name, f).is_file(): rows += [dict(fold=f, **r) for r in judge_fold(pd.read_csv(kept(args, name, f)), pairs)]
+        if not kept(args, name, f).is_file(): continue
+        part, b, t = judge_fold(pd.read_csv(kept(args, name, f)), f, pairs)
+        rows, boots, tiers = rows + part, boots | {(f, *k): v for k, v in b.items()}, tiers + t
     if not rows: return None, None
-    t = pd.DataFrame(rows)
-    of = lambda kind, domain=None: t[(t.kind == kind) & ((t.domain == domain) if domain else True)]
-    fakes, reals = of('fake'), of('real')
-    big = lambda d: d[d.n >= 80]
-    row = dict(name=name, folds=''.join(t.fold.unique()), seen=of('seen').auc.mean(), **{f'pair_{p[:5]}': of('pair seen', p).auc.mean() for p in pairs.fake},
-               out_fake=big(fakes).auc.mean(), out_fake_min=big(fakes).auc.min(), out_real=big(reals).auc.mean(), out_real_min=big(reals).auc.min(), fpr_out=big(reals).called.mean(), fpr_out_max=big(reals).called.max(),
-               caught_out=big(fakes).called.mean(), pair_out=of('pair out').auc.mean(), **{f'{role[:1]}_{tier[:4]}': of(f'tier {role}', tier).balanced.mean() for role in ('seen', 'out') for tier in ('clean', *TIERS)},
-               flips_hard=of('tier seen', TIERS[1]).flips.mean())
-    return row, t.assign(name=name)
+    t, out = pd.concat(tiers), dict(name=name, folds=''.join(dict.fromkeys(r['fold'] for r in rows)))
+    for key, kind, how in (('known', 'seen', np.mean), ('pairs', 'pair seen', np.mean), ('new_fakes', 'fake', np.mean), ('new_fakes_min', 'fake', np.min), ('new_reals', 'real', np.mean), ('new_reals_min', 'real', np.min), ('new_pairs', 'pair out', np.mean)):
+        out |= {f'{key}{"" if k == "value" else "_" + k}': v for k, v in spread(rows, boots, kind, how).items()}
+    called = lambda kind, how: how([r['called'] for r in rows if r['kind'] == kind and r['n'] >= ENOUGH])
+    out |= dict(fpr_new=called('real', np.mean), fpr_new_max=called('real', np.max), caught_new=called('fake', np.mean))
+    for tier in ('clean', *TIERS):
+        d = t[(t.role == 'seen') & (t.condition == tier)]
+        out |= dict(zip((tier, f'{tier}_lo', f'{tier}_hi'), balanced_rate((d.called == d.fake).to_numpy(), d.fake.to_numpy(), [f'{a}{b}' for a, b in zip(d.fold, d.path)])))
+    hard = t[(t.role == 'seen') & (t.condition == TIERS[1])]
+    return out | dict(n_tier=len(hard), turned=hard.turned.mean()), pd.DataFrame(rows).assign(name=name)
+
+def cost(names, args):
+    "Time of the network alone against that of version 0 (160 px and its mirror image), one photo and one thread, in turns"
+    import timm, torch
+    torch.set_num_threads(1)
+    kinds = {n: (r.arch if n == 'scratch' else 'mobilenetv2_100', r.final_spec.size, 1 + r.flip) for n, (r, _) in candidates(args).items() if n in names}
+    nets = {a: timm.create_model(a).eval() for a, _, _ in {*kinds.values(), ('mobilenetv2_100', 160, 2)}}
+    def took(arch, size, passes):
+        x = torch.zeros(passes, 3, size, size)
+        start = time.perf_counter()
+        with torch.inference_mode(): nets[arch](x)
+        return time.perf_counter() - start
+    every = [*dict.fromkeys([('mobilenetv2_100', 160, 2), *kinds.values()])]
+    times = {k: np.median(v) for k, v in zip(every, zip(*[[took(*k) for k in every] for _ in range(12)]))}
+    return {n: times[k] / times['mobilenetv2_100', 160, 2] for n, k in kinds.items()}
 
 def table(args, names):
     "The table of what has been trained"
@@ -180,10 +256,11 @@ def table(args, names):
     rows, parts = [r for r, _ in found if r], [t for r, t in found if r]
     if not rows: sys.exit('nothing has been trained yet: run')
     df, detail = pd.DataFrame(rows), pd.concat(parts, ignore_index=True)
-    pd.set_option('display.width', 300, 'display.max_columns', 50)
-    print(df.round(3).to_string(index=False)); print()
-    by = detail[detail.kind.isin(['fake', 'real', 'pair out'])]
-    print(by.pivot_table(index='name', columns=['kind', 'domain'], values='auc').round(2).reindex(df.name).to_string())
+    df['cost'] = df.name.map(cost(set(df.name), args))
+    whole = {k: [f'{v:.2f} ({lo:.2f}-{hi:.2f})' for v, lo, hi in zip(df[k], df[f'{k}_lo'], df[f'{k}_hi'])] for k in df.columns if f'{k}_lo' in df}
+    shown = df[[c for c in df.columns if not c.endswith(('_lo', '_hi'))]].assign(**whole)
+    print(shown.round(2).T.to_string(header=False)); print()
+    for what in ('auc', 'called'): print(what); print(detail[detail.kind.isin(['fake', 'real', 'pair out'])].pivot_table(index='name', columns=['kind', 'domain'], values=what).round(2).reindex(df.name).to_string()); print()
     return df, detail
 
 # --- Several at a time ---
@@ -207,7 +284,9 @@ def main():
     names = args.names or list(known)
     if args.what == 'names': return print('\n'.join(names))
     if args.what == 'run': run(args, names)
-    df, _ = table(args, names)
-    result('embedded', epochs=args.epochs, size=args.size, seed=args.seed, table=[{k: round(v, 4) if isinstance(v, float) else v for k, v in r.items()} for r in df.astype(object).where(df.notna(), None).to_dict('records')])
+    df, detail = table(args, names)
+    result('embedded', epochs=args.epochs, size=args.size, seed=args.seed, cap=args.cap, table=plain(df), domains=plain(detail))
+
+def plain(df): return [{k: round(v, 4) if isinstance(v, float) else v for k, v in r.items()} for r in df.astype(object).where(df.notna(), None).to_dict('records')]
 
 if __name__ == '__main__': main()

@@ -8,7 +8,7 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/learner.html.md"""
 __all__ = ['REMOTE', 'IMAGENET', 'read_weights', 'load_tensors', 'create_body', 'size_kwargs', 'load_body', 'create_face_head',
            'FaceModel', 'body_groups', 'face_splitter', 'set_normalize', 'CpuBF16', 'face_learner']
 
-# %% ../nbs/08_learner.ipynb #c94d4001
+# %% ../nbs/08_learner.ipynb #fd53b416
 import warnings
 from pathlib import Path
 
@@ -27,23 +27,28 @@ from fastcore.basics import patch
 from fastcore.meta import delegates
 from torch import nn
 
-from .core import FAKE, RunError, WeightsError, read_json
+from .core import FAKE, RunError, WeightsError, read_bundle, read_json
 from .data import spec_of
 
-# %% ../nbs/08_learner.ipynb #5bf71a6d
+# %% ../nbs/08_learner.ipynb #b78c056d
 def read_weights(
-    path: str | Path # A .pth or .safetensors file with its .json beside it
-) -> tuple[dict, dict]: # Tensors by name, and the JSON: arch, kwargs, mean, std
-    "A local weights file and what it says it is; raises `WeightsError` when either is missing or unreadable"
+    path: str | Path # A .pth or .safetensors file with its .json beside it, or a bundle's folder
+) -> tuple[dict, dict]: # Tensors by name, and what the JSON says: arch, kwargs, mean, std
+    "Local weights and what they say they are; raises `WeightsError` when either is missing or unreadable, `BundleError` where a bundle was changed"
     path = Path(path)
-    if not path.is_file(): raise WeightsError(f'{path}: no such weights file')
-    about = path.with_suffix('.json')
-    if not about.is_file(): raise WeightsError(f'{path} needs {about.name} beside it, with arch, kwargs, mean and std')
-    meta = read_json(about)
+    if path.is_dir(): file, about, meta = path/'model.safetensors', path/'detector.json', read_bundle(path, 'model.safetensors')
+    else: file, about, meta = path, *_about(path)
     missing = {'arch', 'mean', 'std'} - set(meta)
     if missing: raise WeightsError(f'{about}: lacks {", ".join(sorted(missing))}')
     if odd := REMOTE & set(meta.get('kwargs') or {}): raise WeightsError(f'{about}: kwargs may not name weights from elsewhere ({", ".join(sorted(odd))})')
-    return load_tensors(path), {'kwargs': {}, **meta}
+    return load_tensors(file), {'kwargs': {}, **meta}
+
+def _about(path):
+    "The JSON beside a weights file, and what it says"
+    about = path.with_suffix('.json')
+    if not path.is_file(): raise WeightsError(f'{path}: no such weights file')
+    if not about.is_file(): raise WeightsError(f'{path} needs {about.name} beside it, with arch, kwargs, mean and std')
+    return about, read_json(about)
 
 REMOTE = {'pretrained', 'checkpoint_path', 'pretrained_cfg', 'pretrained_cfg_overlay', 'weights'}   # settings with which timm or torchvision would fetch or open a file
 
@@ -205,12 +210,18 @@ def scores(self: Learner,
     if len(preds) and (preds.sum(1) - 1).abs().max() > 1e-2: raise RunError('the predictions are no probabilities: the loss has no activation; use fastai\'s CrossEntropyLossFlat instead of nn.CrossEntropyLoss')
     return preds[:, list(self.dls.vocab).index(FAKE)].float().cpu().numpy()
 
-# %% ../nbs/08_learner.ipynb #d0055892
+# %% ../nbs/08_learner.ipynb #dc623971
 def _body_for(arch, pretrained, weights, **kwargs):
     "The body, and what to remember of where it came from"
     if weights is None: return create_body(arch, pretrained, **kwargs), dict(arch=arch, kwargs=kwargs, source='pretrained' if pretrained else 'random')
     body, meta = load_body(weights, arch, **kwargs)
     return body, dict(arch=meta['arch'], kwargs={**meta['kwargs'], **kwargs}, source=Path(weights).name, licence=meta.get('licence'))
+
+def _keep_head(model, bundle, head):
+    "A training that begins from a detector goes on with its head, where that is of the kind asked for: a new one would first undo what the body knows"
+    tensors, info = read_weights(bundle)
+    old = {k.removeprefix('1.'): v for k, v in tensors.items() if k.startswith('1.')}
+    if info.get('head') == head and {k: v.shape for k, v in old.items()} == {k: v.shape for k, v in model[1].state_dict().items()}: model[1].load_state_dict(old)
 
 def set_normalize(
     dls: DataLoaders, # Changed in place
@@ -238,7 +249,7 @@ class CpuBF16(Callback):
         if getattr(self, 'cast', None): self.cast.__exit__(None, None, None)
         self.cast = None
 
-# %% ../nbs/08_learner.ipynb #eec0179e
+# %% ../nbs/08_learner.ipynb #aa04b847
 def _faster(learn, precision, compile):
     "Mixed precision and compilation, where they are asked for and there is something to gain"
     if precision not in ('fp32', 'bf16', 'fp16'): raise RunError(f"precision {precision!r}: expected 'fp32', 'bf16' or 'fp16'")
@@ -271,6 +282,7 @@ def face_learner(
     body, meta = _body_for(arch, pretrained, weights, **{**fixed, **(body_kwargs or {})})
     mean, std = (body.mean, body.std) if normalize else ((0.,) * 3, (1.,) * 3)
     model = FaceModel(body, create_face_head(body.num_features, head, len(dls.vocab), drop))
+    if weights and Path(weights).is_dir(): _keep_head(model, Path(weights), head)
     if channels_last: model = model.to(memory_format=torch.channels_last)   # convolutions on a CPU run 1.6 times as fast in this layout
     set_normalize(dls, mean, std)
     learn = Learner(dls, model, loss_func=loss_func or CrossEntropyLossFlat(), splitter=face_splitter,

@@ -7,10 +7,10 @@ Docs: https://face-fake-or-not.github.io/face_fake_or_not/recipes.html.md"""
 # %% auto #0
 __all__ = ['WRITTEN', 'BASELINE_N', 'JUDGED', 'QUICK', 'loader_settings', 'recipe_learner', 'Run', 'judged_split',
            'calibrate_run', 'run_baselines', 'finish_run', 'export_run', 'trained_run', 'run_recipe', 'fit_recipe',
-           'run_rounds', 'embedded_weights', 'quickstart']
+           'run_rounds', 'quickstart']
 
-# %% ../nbs/18_recipes.ipynb #2a9c618b
-import shutil, sys, tempfile, warnings
+# %% ../nbs/18_recipes.ipynb #f060d3b2
+import shutil, sys, warnings
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,9 +74,9 @@ def recipe_learner(
     learn.model.flip = recipe.flip_valid
     return learn
 
-# %% ../nbs/18_recipes.ipynb #d0d9c597
+# %% ../nbs/18_recipes.ipynb #3a603cf6
 WRITTEN = ('recipe.json', 'run.json', 'items.csv', 'pairs.csv', 'history.csv', 'checkpoint.pt', '.frozen_prefix', 'stages', 'models', 'thresholds.csv', 'evaluation', 'evaluation.json', 'export.pkl', 'bundle', 'report.html', 'rounds', 'rounds.json',
-           'synthetic', 'weights')   # all that a run writes
+           'synthetic')   # all that a run writes
 
 def _start(out, overwrite, items=None, resume=False):
     "An empty run folder, or the run that goes on; nothing but an earlier run is ever removed, and never one that holds the images"
@@ -104,7 +104,7 @@ def _note(out, **known):
     file = Path(out)/'run.json'
     write_json(file, {**(read_json(file) if file.is_file() else dict(meta=None, notes={}, best=None)), **known})
 
-# %% ../nbs/18_recipes.ipynb #52267b19
+# %% ../nbs/18_recipes.ipynb #abbb523e
 @dataclass
 class Run:
     "What a training left behind"
@@ -129,7 +129,7 @@ def calibrate_run(
     "Temperature, thresholds and gate from the validation split"
     say('calibrating on the validation split')
     valid = items[items.split == 'valid']
-    scores = calibrated_scores(learn, valid, recipe.fpr, recipe.fnr, rule=recipe.rule)[1]
+    scores = calibrated_scores(learn, valid, recipe.fpr, recipe.fnr, rule=recipe.rule, shift=recipe.shift)[1]
     write_csv(out/'thresholds.csv', youden_table(valid.label, scores, valid.domain, pairs))
     if judged_split(items) != 'test': warnings.warn('no test split with both classes: the figures are of the validation split, which also chose the epoch and the thresholds')
     if not recipe.coverage: return None
@@ -138,7 +138,7 @@ def calibrate_run(
     learn.rule = replace(learn.rule, gate=gate.gate)
     return gate
 
-# %% ../nbs/18_recipes.ipynb #c3f5c45b
+# %% ../nbs/18_recipes.ipynb #e0f029f9
 BASELINE_N = 4000   # images are enough to tell whether metadata gives the label away
 
 def run_baselines(
@@ -149,7 +149,8 @@ def run_baselines(
 ) -> pd.DataFrame | None: # None where they cannot be measured, which is said
     "What metadata alone, and the network before it was trained, score on the photos of a run"
     begun = (read_json(path/'run.json').get('begun') if (path/'run.json').is_file() else None) or {}
-    weights = begun.get('weights') if begun.get('weights') != 'embedded' else None            # trained on faces already, so no baseline
+    weights = begun.get('weights')
+    if weights and (weights == 'embedded' or Path(weights).is_dir()): weights = None                  # a detector already, so no baseline
     some = sample_items(items, BASELINE_N)
     downloaded = begun and begun['pretrained'] and not begun['weights']
     try: return baselines(some, pairs, frozen_features(some, arch=recipe.arch, spec=recipe.final_spec) if downloaded else None, weights, recipe.final_spec)
@@ -214,13 +215,13 @@ def _written_down(path, check=True):
     pairs = path/'pairs.csv'
     return get_recipe(path/'recipe.json'), face_items(csv=path/'items.csv', check=check), pd.read_csv(pairs) if pairs.is_file() else None
 
-# %% ../nbs/18_recipes.ipynb #337f6eaa
+# %% ../nbs/18_recipes.ipynb #d561310e
 def run_recipe(
     recipe: str | Path | Recipe | None, # A name, a JSON file or a recipe; None with `resume`: that of the run
     items: pd.DataFrame, # The manifest
     out: str | Path, # The run folder
     pairs: pd.DataFrame | None = None, # Fair pairs, if known
-    weights: str | Path | None = None, # A local weights file with its JSON; 'embedded': the embedded detector's; None: download
+    weights: str | Path | None = None, # A local weights file with its JSON, or a bundle's folder; 'embedded': the embedded detector's; None: download
     pretrained: bool = True, # False: start from random weights
     overwrite: bool = False, # Replace a run that is already there
     num_workers: int | None = None, # Processes that load images
@@ -254,11 +255,11 @@ def _unlike(a, b):
     k = next((k for k in a if json_text(a[k]) != json_text(b[k])), None)
     return k and (f'{k} was {a[k]}, is now {b[k]}' if len(f'{a[k]}{b[k]}') < 100 else f'its {k} differ')
 
-# %% ../nbs/18_recipes.ipynb #3be108be
+# %% ../nbs/18_recipes.ipynb #ab7d9a87
 def _train(recipe, items, out, pairs, weights, pretrained, num_workers, resume, cbs=None):
     "A run in the folder `out`"
     pairs = read_pairs(pairs, items)
-    if weights == 'embedded': weights = embedded_weights(out/'weights' if is_first() else tempfile.mkdtemp())
+    if weights == 'embedded': weights = EMBEDDED
     if recipe.spec.region == 'face': items = add_faces(items)            # once, for the law and for training
     if recipe.harmonise and not recipe.spec.law: recipe = replace(recipe, spec=replace(recipe.spec, law=fit_law(items[items.split == 'train'], spec=recipe.spec)))
     learn = recipe_learner(recipe, items, pairs, weights, pretrained, out, num_workers)
@@ -301,7 +302,7 @@ def fit_recipe(
     if not recipe.stages: return learn.fit_progressive(recipe.phases, **settings)
     return learn.fit_stages(recipe.stages, items, recipe.spec, **settings, **loader_settings(recipe, pairs, num_workers))
 
-# %% ../nbs/18_recipes.ipynb #a32779ae
+# %% ../nbs/18_recipes.ipynb #17227c0f
 JUDGED = 'The gate of the rounds decided on the same test images: these figures are optimistic. Judge the detector on photos that no round has seen.'
 
 def run_rounds(
@@ -319,24 +320,15 @@ def run_rounds(
     valid, flip = items[items.split == 'valid'], recipe.flip
     def export(learn, folder):
         learn.model.flip = flip
-        calibrate(learn, valid, recipe.fpr, recipe.fnr, rule=recipe.rule)
+        calibrate(learn, valid, recipe.fpr, recipe.fnr, rule=recipe.rule, shift=recipe.shift)
         export_bundle(learn, folder, data=items, notes=dict(recipe=recipe.name, **notes))
         learn.model.flip = recipe.flip_valid
     rounds = learn.fit_rounds(pool, items, n_rounds, plan, spec=recipe.final_spec, export=export, resume=resume, overwrite=overwrite, **loader_settings(recipe, pairs, num_workers))
     return finish_run(learn, rounds.items, recipe, pairs, dict(notes, rounds=rounds.accepted, caution=JUDGED), path/'rounds'/'result', rounds), rounds
 
-# %% ../nbs/18_recipes.ipynb #75193ff2
+# %% ../nbs/18_recipes.ipynb #ca6d65ac
 QUICK = Recipe('quickstart', spec=Spec(96, 'native', 128), delivery=dict(p_scale=0., p_save=.3), bs=32, ema=None, smoothing=0.,
                phases=(Phase('head', 1, 1e-2, 'head'), Phase('last', 1, 3e-3, 'last'), Phase('all', 2, 2e-3, spread=5)))
-
-def embedded_weights(
-    dest: str | Path # Folder for the weights file
-) -> Path: # A .safetensors with its JSON, for `weights=`
-    "The embedded detector's weights in the form `face_learner` reads"
-    info, file = read_json(EMBEDDED/'detector.json'), Path(dest)/'embedded.safetensors'
-    _copy(EMBEDDED/'model.safetensors', file)
-    write_json(file.with_suffix('.json'), {k: info[k] for k in ('arch', 'kwargs', 'mean', 'std')})
-    return file
 
 def quickstart(
     out: str | Path = 'runs/quickstart', # The run folder

@@ -49,7 +49,7 @@ def check_range(
 
 def _is_number(v, whole): return isinstance(v, int if whole else (int, float)) and not isinstance(v, bool)
 
-# %% ../nbs/06_transforms.ipynb #95aceb7f
+# %% ../nbs/06_transforms.ipynb #71a85f0a
 class Delivery(RandTransform):
     "Scale and re-save a photo as its way to a reader would, the same for both classes; training only; raises `RunError` at settings out of range"
     order, split_idx = 1, 0
@@ -64,11 +64,13 @@ class Delivery(RandTransform):
         p_twice: float = 0., # Probability that a saved file is saved once more
         p_thumb: float = 0., # Probability of a thumbnail, tried before scaling
         thumb: tuple[int, int] = (180, 320), # Range of a thumbnail's short side, pixels; only for photos that are larger
+        floor: int | None = None, # Smallest short side that scaling leaves, 16 pixels or more; the window enlarges what is below its own. None: the window's size
         any_filter: bool = False # Draw the filter of scaling among `FILTERS`; False: always bicubic
     ):
         super().__init__(p=1.)
         for name, p in dict(p_scale=p_scale, p_save=p_save, p_webp=p_webp, p_twice=p_twice, p_thumb=p_thumb).items(): check_number(name, p)
         check_number('min_scale', min_scale, .01, 1); check_number('max_scale', max_scale, 1, 4)
+        if floor is not None: check_number('floor', floor, 16, 4096, whole=True)
         quality, thumb = check_range('quality', quality, 1, 95, whole=True), check_range('thumb', thumb, 16, 4096, whole=True)
         store_attr()
 
@@ -79,7 +81,7 @@ class Delivery(RandTransform):
         if random.random() < self.p_save: im = self._saved(im)
         return PILImage(im)
 
-# %% ../nbs/06_transforms.ipynb #cd678da2
+# %% ../nbs/06_transforms.ipynb #4d041171
 def _lucky(p):
     "True with probability `p`; what is off draws nothing, so that a new setting leaves the draws of the old ones alone"
     return p > 0 and random.random() < p
@@ -88,6 +90,7 @@ def _lucky(p):
 def _short(self: Delivery, short):
     "Short side after delivery, pixels"
     top, size = native_short(short, self.spec) if self.spec.policy == 'native' else short, self.spec.size
+    if self.floor is not None: top, size = min(short, top), min(size, self.floor)     # a small photo is saved as small as it is
     small, large = max(size, self.thumb[0]), min(self.thumb[1], top - 1)
     if small <= large and _lucky(self.p_thumb): return random.randint(small, large)
     low, high = min(top, max(size, top * self.min_scale)), min(top * self.max_scale, max(top, 4*size))
