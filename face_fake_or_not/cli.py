@@ -279,12 +279,12 @@ def _report(run):
     _print_evaluation(run.evaluation)
     print(f'run folder: {run.path}\nbundle:     {run.bundle}')
 
-# %% ../nbs/20_cli.ipynb #dec15e65
+# %% ../nbs/20_cli.ipynb #df59eb0a
 @app.command()
 def train(
     folder: Annotated[Path, typer.Argument(metavar='DIR', help='Real and fake faces: real/ and fake/ folders, or an items.csv.')],
     out: Annotated[Path, typer.Option(help='The run folder.')] = Path('runs/first'),
-    recipe: Annotated[Optional[str], typer.Option(help='native, resize, progressive, seed-000 to seed-004, or a JSON file; default native.')] = None,
+    recipe: Annotated[Optional[str], typer.Option(help='native, resize, progressive, delivered, seed-000 to seed-004, or a JSON file; default native.')] = None,
     harmonise: Annotated[Optional[bool], typer.Option(help='Give both classes one history of scale and codec, fitted to the training images (see audit).')] = None,
     weights: Annotated[Optional[str], typer.Option(help="A local weights file with its JSON, a bundle's folder, or 'embedded'; by default weights are downloaded.")] = None,
     arch: Annotated[Optional[str], typer.Option(help='Backbone of timm or torchvision; default: that of the recipe or of --weights, else resnet18.')] = None,

@@ -159,7 +159,7 @@ def _weak_spots(ev):
     out = [f'- real photos of `{r.name}`: {_percent(r.called_fake)} of {r.n_real} called fake' for r in reals.itertuples()]
     return out + [f'- fakes of `{r.name}`: {_percent(1 - r.called_fake)} of {r.n_fake} missed' for r in fakes.itertuples()]
 
-# %% ../nbs/15_export.ipynb #d4664db8
+# %% ../nbs/15_export.ipynb #e27649a1
 def _shifted(info): return f" and a shift of its logit by {info['shift']:+.3f}" if info.get('shift') else ''
 
 def _seen_first(spec):
@@ -191,7 +191,7 @@ def model_card(
         '## Network', f"{info['arch']} with a {info['head']} head, started from {info['source']}; sees {spec['size']} x {spec['size']} pixels (policy `{spec['policy']}`){_seen_first(spec)}{', averaged with their mirror image' * info['flip']}. Temperature {info['temperature']:.3f}{_shifted(info)}, folded into the weights.",
         '## Verdict', _rule_text(info['rule']), '## Trained on', *(['\n'.join(_data_lines(info))] if info['data'] else ['Not stated.'])]
     caution = [info['caution']] if ev is not None and info.get('caution') else []
-    return '\n\n'.join(parts + caution + _measured(ev, info['rule'], rob)) + '\n'
+    return '\n\n'.join(parts + caution + _measured(ev, info['rule'], rob, info.get('unseen'))) + '\n'
 
 def class_table(
     ev: Evaluation # What was measured
@@ -203,7 +203,7 @@ def _optimistic(what):
     "Figures of a split that had a say in the training"
     return ['The validation split also chose the epoch, the temperature and the thresholds: these figures are optimistic.'] if 'valid' in what else []
 
-# %% ../nbs/15_export.ipynb #ff7ccdd6
+# %% ../nbs/15_export.ipynb #361752ba
 def verdict_rates(
     ev: Evaluation, # Scores
     rule: dict # With real_below and fake_above
@@ -223,13 +223,13 @@ def _delivered(rob):
     if rob is None: return ['Photos that were scaled, saved again or edited were not tested.']
     return ['## As readers get them', f'{rob.scores.path.nunique()} of these photos, degraded alike in both classes and judged as whole files, from opening to verdict. Levels stand behind the condition.', tier_table(rob)]
 
-def _measured(ev, rule, rob=None):
+def _measured(ev, rule, rob=None, unseen=None):
     "The part of the card that needs an evaluation"
     if ev is None: return ['## Results', 'Not evaluated.']
     what = ', '.join(sorted(set(ev.scores.split) - {''})) or 'unsplit'
     return ['## Results', f'On the {what} split, n = {len(ev.scores)}; threshold {ev.threshold:.3f}; 95 % intervals by group (bootstrap; Wilson for the share called fake). A fake domain\'s AUC is against all reals.', *_optimistic(what), card_table(ev), class_table(ev), _verdict_line(ev, rule), '### Every figure', figure_table(ev), *_delivered(rob),
             '## Known to fail', '\n'.join(_weak_spots(ev)) or 'No domain above 10 % false positives or 20 % misses in these data.',
-            'Generators and cameras that are not listed above were not tested. Do not use a score as the only evidence against anybody.']
+            f'{unseen or "Generators and cameras that are not listed above were not tested."} Do not use a score as the only evidence against anybody.']
 
 # %% ../nbs/15_export.ipynb #004c4e81
 def _export_pickle(learn, folder):
