@@ -25,6 +25,10 @@ def peak_mib():
     import resource                                           # Windows has none
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == 'darwin' else 1024)
 
+def plain(table):
+    "Rows of a table, ready for JSON"
+    return [{k: round(v, 4) if isinstance(v, float) else v for k, v in r.items()} for r in table.astype(object).where(table.notna(), None).to_dict('records')]
+
 def result(name, **figures):
     "The last line of a benchmark"
     print(json.dumps(dict(benchmark=name, **figures)))

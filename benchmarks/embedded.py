@@ -17,7 +17,7 @@ import pandas as pd
 from fasttransform import ItemTransform
 from torch import full_like
 
-from common import need, result, say, shared_dir
+from common import need, plain, result, say, shared_dir
 
 WEIGHTS = 'mobilenetv2_100.imagenet_fp16.pth'
 SMALL = ('official', 'deepface', 'celeba', 'celeb_realign', 'celeba_hq', 'mls', 'nba')          # under 80 images each
@@ -286,7 +286,5 @@ def main():
     if args.what == 'run': run(args, names)
     df, detail = table(args, names)
     result('embedded', epochs=args.epochs, size=args.size, seed=args.seed, cap=args.cap, table=plain(df), domains=plain(detail))
-
-def plain(df): return [{k: round(v, 4) if isinstance(v, float) else v for k, v in r.items()} for r in df.astype(object).where(df.notna(), None).to_dict('records')]
 
 if __name__ == '__main__': main()

@@ -16,7 +16,7 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')           # see schedule.py
 
 import pandas as pd
 
-from common import need, peak_mib, result, say, shared_dir
+from common import need, peak_mib, plain, result, say, shared_dir
 
 WEIGHTS = 'mobilenetv2_100.imagenet_fp16.pth'
 NAMES = dict(raw='frozen linear', law='frozen linear, one history')
@@ -140,7 +140,5 @@ def main():
     print(); print(table.round(3).to_string(index=False))
     result('left_out', n=len(items), law=law.to_dict(), size=args.size, train_size=args.train_size, cap=args.cap, epochs=args.epochs, times=times, matrix_s=wall, summary=plain(table),
            folds={o.name: plain(o.table.drop(columns='pair')) for o in outs}, matrix=plain(matrix), peak_mib=round(peak_mib()))
-
-def plain(table): return [{k: round(v, 4) if isinstance(v, float) else v for k, v in r.items()} for r in table.astype(object).where(table.notna(), None).to_dict('records')]
 
 if __name__ == '__main__': main()

@@ -26,18 +26,20 @@ from .verdict import Gate, Rule, to_logit
 # %% ../nbs/12_calibrate.ipynb #31fffd37
 _all_ = ['best_balanced', 'choose_rule', 'fit_temperature', 'to_logit', 'with_temperature', 'youden_table']      # nbdev adds them to `__all__`
 
-# %% ../nbs/12_calibrate.ipynb #0d0f0f21
+# %% ../nbs/12_calibrate.ipynb #9fa8fe41
+def _last_linear(model): return [m for m in model.modules() if isinstance(m, nn.Linear)][-1]
+
 def fold_temperature(
     model: nn.Module, # Ends in a linear layer whose outputs are the logits
     temperature: float # Divides them
 ):
     "Divide the last linear layer by the temperature, in place"
-    last = [m for m in model.modules() if isinstance(m, nn.Linear)][-1]
+    last = _last_linear(model)
     with torch.no_grad():
         last.weight /= temperature
         if last.bias is not None: last.bias /= temperature
 
-# %% ../nbs/12_calibrate.ipynb #b13402a2
+# %% ../nbs/12_calibrate.ipynb #01618fa4
 def fit_shift(
     label, # 'fake' or 'real', one an image
     score # P(fake), not trained on
@@ -56,10 +58,10 @@ def fold_shift(
     at: int # Which one
 ):
     "Add to the last linear layer's bias, in place"
-    last = [m for m in model.modules() if isinstance(m, nn.Linear)][-1]
+    last = _last_linear(model)
     with torch.no_grad(): last.bias[at] += shift
 
-# %% ../nbs/12_calibrate.ipynb #558f9af9
+# %% ../nbs/12_calibrate.ipynb #958cc011
 def calibrate(
     learn: Learner, # Its last layer is changed
     items: pd.DataFrame, # Images it has not trained on; usually the validation split
@@ -85,11 +87,12 @@ def calibrated_scores(
     if rule not in RULES: raise ItemsError(f'rule {rule!r}: expected one of {", ".join(RULES)}')
     fewest = items.label.value_counts().min()
     if fewest < 50: warnings.warn(f'thresholds from {fewest} images of one class are rough: 50 of each are few, 500 are good')
+    scores = learn.scores(items)
     if shift:
-        b = fit_shift(items.label, learn.scores(items))
+        b = fit_shift(items.label, scores)
         fold_shift(learn.model, b, list(learn.dls.vocab).index(FAKE))
-        learn.shift = getattr(learn, 'shift', 0.) + b
-    t = fit_temperature(items.label, learn.scores(items))
+        learn.shift, scores = getattr(learn, 'shift', 0.) + b, 1 / (1 + np.exp(-to_logit(scores) - b))
+    t = fit_temperature(items.label, scores)
     fold_temperature(learn.model, t)
     learn.temperature = t * getattr(learn, 'temperature', 1.)
     scores = learn.scores(items)                                 # anew: thresholds must hold for the scores that users will see

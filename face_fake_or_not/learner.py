@@ -112,7 +112,7 @@ def size_kwargs(
     fixed = not _is_torchvision(arch) and timm.get_pretrained_cfg(arch, allow_unregistered=True)
     return dict(img_size=size) if fixed and fixed.fixed_input_size else {}
 
-# %% ../nbs/08_learner.ipynb #e9ea03f9
+# %% ../nbs/08_learner.ipynb #07025711
 def load_body(
     path: str | Path, # A weights file with its JSON
     arch: str | None = None, # Checked against the file's arch when given
@@ -120,6 +120,10 @@ def load_body(
 ) -> tuple[nn.Module, dict]: # The body, and the file's JSON
     "The backbone a local weights file was made for, with its weights"
     tensors, meta = read_weights(path)
+    return _filled_body(path, tensors, meta, arch, **kwargs), meta
+
+def _filled_body(path, tensors, meta, arch=None, **kwargs):
+    "The body that `read_weights` found the weights of"
     if arch and arch != meta['arch']: raise WeightsError(f"{path} holds {meta['arch']}, but {arch} was asked for")
     body = create_body(meta['arch'], **{**meta['kwargs'], **kwargs})
     tensors = {k.removeprefix('0.'): v.float() if v.is_floating_point() else v for k, v in tensors.items()}
@@ -128,7 +132,7 @@ def load_body(
     if extra.missing_keys or extra.unexpected_keys:
         raise WeightsError(f"{path} does not fit {meta['arch']}: missing {extra.missing_keys[:3]}, unexpected {extra.unexpected_keys[:3]}")
     body.mean, body.std = tuple(meta['mean']), tuple(meta['std'])
-    return body, meta
+    return body
 
 def _without_head(tensors, body):
     "Drop the classifier that the body lacks: ImageNet's own by its name, or the head of a model of ours (`1.…`)"
@@ -210,16 +214,15 @@ def scores(self: Learner,
     if len(preds) and (preds.sum(1) - 1).abs().max() > 1e-2: raise RunError('the predictions are no probabilities: the loss has no activation; use fastai\'s CrossEntropyLossFlat instead of nn.CrossEntropyLoss')
     return preds[:, list(self.dls.vocab).index(FAKE)].float().cpu().numpy()
 
-# %% ../nbs/08_learner.ipynb #dc623971
-def _body_for(arch, pretrained, weights, **kwargs):
-    "The body, and what to remember of where it came from"
+# %% ../nbs/08_learner.ipynb #e4abbc61
+def _body_for(arch, pretrained, weights, found=None, **kwargs):
+    "The body, and what to remember of where it came from; `found` is what `read_weights` says of `weights`"
     if weights is None: return create_body(arch, pretrained, **kwargs), dict(arch=arch, kwargs=kwargs, source='pretrained' if pretrained else 'random')
-    body, meta = load_body(weights, arch, **kwargs)
-    return body, dict(arch=meta['arch'], kwargs={**meta['kwargs'], **kwargs}, source=Path(weights).name, licence=meta.get('licence'))
+    tensors, meta = found
+    return _filled_body(weights, tensors, meta, arch, **kwargs), dict(arch=meta['arch'], kwargs={**meta['kwargs'], **kwargs}, source=Path(weights).name, licence=meta.get('licence'))
 
-def _keep_head(model, bundle, head):
+def _keep_head(model, tensors, info, head):
     "A training that begins from a detector goes on with its head, where that is of the kind asked for: a new one would first undo what the body knows"
-    tensors, info = read_weights(bundle)
     old = {k.removeprefix('1.'): v for k, v in tensors.items() if k.startswith('1.')}
     if info.get('head') == head and {k: v.shape for k, v in old.items()} == {k: v.shape for k, v in model[1].state_dict().items()}: model[1].load_state_dict(old)
 
@@ -249,7 +252,7 @@ class CpuBF16(Callback):
         if getattr(self, 'cast', None): self.cast.__exit__(None, None, None)
         self.cast = None
 
-# %% ../nbs/08_learner.ipynb #aa04b847
+# %% ../nbs/08_learner.ipynb #083f8d69
 def _faster(learn, precision, compile):
     "Mixed precision and compilation, where they are asked for and there is something to gain"
     if precision not in ('fp32', 'bf16', 'fp16'): raise RunError(f"precision {precision!r}: expected 'fp32', 'bf16' or 'fp16'")
@@ -279,10 +282,11 @@ def face_learner(
     "A learner that tells real faces from fake ones"
     if callable(arch): arch = f'torchvision.{arch.__name__}'
     fixed = size_kwargs(arch, spec_of(dls).size) if arch else {}
-    body, meta = _body_for(arch, pretrained, weights, **{**fixed, **(body_kwargs or {})})
+    found = None if weights is None else read_weights(weights)
+    body, meta = _body_for(arch, pretrained, weights, found, **{**fixed, **(body_kwargs or {})})
     mean, std = (body.mean, body.std) if normalize else ((0.,) * 3, (1.,) * 3)
     model = FaceModel(body, create_face_head(body.num_features, head, len(dls.vocab), drop))
-    if weights and Path(weights).is_dir(): _keep_head(model, Path(weights), head)
+    if weights and Path(weights).is_dir(): _keep_head(model, *found, head)
     if channels_last: model = model.to(memory_format=torch.channels_last)   # convolutions on a CPU run 1.6 times as fast in this layout
     set_normalize(dls, mean, std)
     learn = Learner(dls, model, loss_func=loss_func or CrossEntropyLossFlat(), splitter=face_splitter,
