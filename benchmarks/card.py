@@ -2,7 +2,7 @@
 """Does the command line give what the embedded detector's card says? And does the card keep what a user needs: fair pairs, false alarms by source, coverage?
 
 `python benchmarks/card.py` lays the photos of the test split into one folder, runs `face-fake-or-not predict FOLDER --csv` on it in a process of its own, and works out every figure of evaluation.json from that table alone:
-they must be equal, number for number. Then the figures that the embedded detector is held to, with 95 % intervals by group: shares are those of the verdicts in the table, gate included. `--detector BUNDLE` asks another bundle."""
+they must be equal, number for number (`--split valid` compares nothing: the card is of the test split). Then the figures that the embedded detector is held to, with 95 % intervals by group: shares are those of the verdicts in the table, gate included. `--detector BUNDLE` asks another bundle."""
 import argparse, json, shutil, subprocess, sys, tempfile
 from pathlib import Path
 
@@ -69,16 +69,16 @@ def verdict_rows(df):
 def main():
     "Predict, compare, show; the last line is JSON"
     args = parse_args()
-    items, pairs = face_items(csv=need(args.data/'items.csv', 'The manifest'), check=False), pd.read_csv(args.data/'pairs.csv')
+    items, pairs = face_items(csv=need(args.data/'items.csv', 'The manifest'), check=False), pd.read_csv(need(args.data/'pairs.csv', 'The table of fair pairs'))
+    said, rule = read_json(need(args.detector/'evaluation.json', 'The evaluation')), Rule.from_dict(read_json(args.detector/'detector.json')['rule'])
     items = items[items.split == args.split].reset_index(drop=True)
     with tempfile.TemporaryDirectory() as tmp: df = predicted(items, args, Path(tmp))
-    said, rule = read_json(need(args.detector/'evaluation.json', 'The evaluation')), Rule.from_dict(read_json(args.detector/'detector.json')['rule'])
     found = json.loads(json_text(evaluate(None, df.drop(columns='verdict'), pairs, rule=rule).to_dict()))      # as the card is kept
-    wrong = unequal(found, said) if args.split == 'test' else []
-    say(f'{len(df)} photos; the card holds, number for number' if not wrong else f'{len(wrong)} figures differ: {"; ".join(wrong[:5])}')
+    wrong = unequal(found, said) if args.split == 'test' else None
+    if wrong is not None: say(f'{len(df)} photos; the card holds, number for number' if not wrong else f'{len(wrong)} figures differ: {"; ".join(wrong[:5])}')
     shown, held = list(pair_rows(df, read_pairs(pairs, df))), list(verdict_rows(df))
     for rows in (shown, held): print(pd.DataFrame(rows).to_string(index=False)); print()
-    result('card', detector=args.detector.name, split=args.split, n=len(df), figures_that_differ=len(wrong), pairs=shown, verdicts=held)
+    result('card', detector=args.detector.name, split=args.split, n=len(df), figures_that_differ=None if wrong is None else len(wrong), pairs=shown, verdicts=held)
     sys.exit(bool(wrong))
 
 if __name__ == '__main__': main()

@@ -4,9 +4,9 @@
 `python benchmarks/embedded.py run NAME ...` trains candidates on the folds, two at a time with one thread each, and prints the table; `table` prints what there is, `names` lists the candidates.
 Every fold leaves fake domains and real sources out together, a generator with the reals of its fair pair; over the three folds each large one is unseen once. The network trains on the `train` rows of the rest, its epoch
 and its thresholds are chosen on their `valid` rows, and it is judged on these and on at most 200 train and valid rows of each domain left out: AUC of a generator against the known reals, of a real source against the known
-fakes, and of a pair when both sides are new. The test split is not read here: `card.py` reads it, for the detector that ships. Groups under 80 images are pooled, shown, and count in no mean or minimum.
-Intervals are 95 %, by group; the chance of a training (its seed) is not in them: `--seed` repeats one. `--cap` takes fewer training images a domain, for the curve of figure against data.
-Scores of a finished fold are kept in `--keep`, so a run that was killed goes on. A candidate takes about 4 minutes a fold on one core with bfloat16 instructions."""
+fakes, and of a pair when both sides are new. The test split is not read here: `card.py` reads it, for the detector that ships. Real sources under 80 images are pooled and count together; a group that is still smaller is shown, and counts in no mean or minimum.
+Balanced accuracy and verdicts that turn are of the known domains. Intervals are 95 %, by group, from one draw over all folds; the chance of a training (its seed) is not in them: `--seed` repeats one. `--cap` takes fewer training images a domain, for the curve of figure against data.
+Scores of a finished fold are kept in `--keep`, so a run that was killed goes on; after a change of a candidate or of the data give another folder. A candidate takes 2 to 8 minutes a fold on one core with bfloat16 instructions."""
 import argparse, os, random, subprocess, sys, tempfile, time, warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -37,7 +37,7 @@ def parse_args():
     p.add_argument('--folds', nargs='+', default=list(FOLDS), choices=list(FOLDS))
     p.add_argument('--epochs', type=int, default=2, help='of the whole network')
     p.add_argument('--size', type=int, default=128, help='side of the square, pixels')
-    p.add_argument('--workers', type=int, default=2, help='trainings at a time')
+    p.add_argument('--workers', type=int, default=2, choices=range(1, 65), metavar='N', help='trainings at a time')
     p.add_argument('--cap', type=int, help='training images a domain, for a trial')
     p.add_argument('--seed', type=int, default=0)
     return p.parse_args()
@@ -57,10 +57,12 @@ def candidates(args):
     alls, made = lambda n, lr=1e-3: (Phase('all', n, lr, wd=.05),), dict(self_blend=dict(p=.2), up_conv=dict(p=.2))
     base = Recipe('base', spec=Spec(px, 'native', round(px*1.5)), phases=alls(e), ema=.99, flip=False)
     best = replace(base, delivery=strong, made=made)
-    ours = dict(delivered=replace(get_recipe('delivered').scaled(epochs=max(1, e//2), size=px), ema=.99, flip=False), base=base, strong=replace(base, delivery=strong), resize=replace(base, spec=Spec(px)), harmonise=replace(base, harmonise=True), unbalanced=replace(base, balance='label', pair_share=.5), no_ema=replace(base, ema=None),
+    ship = replace(get_recipe('delivered').scaled(epochs=max(1, e//2), size=px), ema=.99, flip=False)
+    ours = dict(delivered=ship, delivered_whole=replace(ship, spec=Spec(px)), base=base, strong=replace(base, delivery=strong), resize=replace(base, spec=Spec(px)), harmonise=replace(base, harmonise=True), unbalanced=replace(base, balance=None), no_ema=replace(base, ema=None),
         progressive=replace(base, phases=(Phase('head', 1, 3e-3, 'head'), Phase('last', 1, 1e-3, 'last'), *alls(e))), linear=replace(base, phases=(Phase('head', 10, 3e-3, 'head'),)),
-        made_strong=best, made_heavy=replace(best, made=dict(self_blend=dict(p=.35), up_conv=dict(p=.35))), low=replace(best, delivery=strong | dict(floor=64, p_thumb=0., min_scale=.3)),
-        whole=replace(best, spec=Spec(px)), hard_real=best, denoise=best, highpass=best, size160=replace(best, spec=Spec(160, 'native', 256)), scratch=replace(best, arch='regnetx_002', phases=alls(2*e, 3e-3)))
+        made_strong=best, made_long=replace(best, phases=alls(2*e)), made_heavy=replace(best, made=dict(self_blend=dict(p=.35), up_conv=dict(p=.35))), low=replace(best, delivery=strong | dict(floor=64, p_thumb=0., min_scale=.3)),
+        whole=replace(best, spec=Spec(px)), whole_long=replace(best, spec=Spec(px), phases=alls(2*e)), wise=replace(best, spec=Spec(px), phases=(Phase('head', 2, 3e-3, 'head'), *alls(e))), norms=replace(best, spec=Spec(px), phases=(Phase('norms', 2*e, 3e-3, 'head', train_bn=True),)),
+        hard_real=best, denoise=best, highpass=best, size160=replace(best, spec=Spec(160, 'native', 256)), scratch=replace(best, arch='regnetx_002', phases=alls(2*e, 3e-3)))
     hooks = dict(hard_real=lambda learn: add_made(learn, HardReal(.2)), denoise=lambda learn: add_made(learn, Denoised(.15)), highpass=residual)
     return {n: (replace(r, name=n, precision='bf16', report_n=None), hooks.get(n)) for n, r in {**seeds, **ours}.items()}
 
@@ -117,16 +119,30 @@ def residual(learn):
             row = torch.tensor([1, 2, 1.]) / 4
             self.register_buffer('kernel', (row[:, None] * row).expand(3, 1, 3, 3).contiguous())
 
-        def forward(self, x): return 4 * (x - nn.functional.conv2d(nn.functional.pad(x, (1,)*4, mode='replicate'), self.kernel.to(x.dtype), groups=3))
+        def forward(self, x):
+            with torch.autocast(x.device.type, enabled=False): return 4 * (x - nn.functional.conv2d(nn.functional.pad(x, (1,)*4, mode='replicate'), self.kernel, groups=3))   # half precision would round away what is left
     learn.model[0].conv_stem = nn.Sequential(High(), learn.model[0].conv_stem)
 
+def halfway(learn, recipe, *data):
+    "Train the head alone, then everything, and end halfway between the two (Wortsman et al., Robust fine-tuning of zero-shot models, 2022); batch norm counts anew"
+    from copy import deepcopy
+    from face_fake_or_not.recipes import fit_recipe
+    from torch.optim.swa_utils import update_bn
+    fit_recipe(learn, replace(recipe, phases=recipe.phases[:1]), *data)
+    first = deepcopy(learn.model.state_dict())
+    fit_recipe(learn, replace(recipe, phases=recipe.phases[1:]), *data)
+    learn.model.load_state_dict({k: v.lerp(first[k], .5) if v.is_floating_point() else v for k, v in learn.model.state_dict().items()})
+    update_bn((b[0] for b, _ in zip(learn.dls.train, range(40))), learn.model)
+
 # --- One fold ---
+
+def fair_pairs(args): return pd.read_csv(need(args.data/'pairs.csv', 'The table of fair pairs'))
 
 def read(args):
     "Manifest without the test split, and the fair pairs"
     from face_fake_or_not.items import face_items
-    items, pairs = face_items(csv=need(args.data/'items.csv', 'The manifest'), check=False), pd.read_csv(args.data/'pairs.csv')
-    return items[items.split != 'test'].reset_index(drop=True), pairs
+    items = face_items(csv=need(args.data/'items.csv', 'The manifest'), check=False)
+    return items[items.split != 'test'].reset_index(drop=True), fair_pairs(args)
 
 def divided(items, fold, cap=None, seed=0):
     "What a fold trains and validates on, and what it is judged on: the valid rows of these and at most 200 of each domain that was left out"
@@ -134,7 +150,7 @@ def divided(items, fold, cap=None, seed=0):
     seen = items[~out]
     left = pd.concat([d.sample(min(len(d), 200), random_state=seed) for _, d in items[out].groupby(['label', 'domain'])])
     judged = pd.concat([seen[seen.split == 'valid'].assign(role='seen'), left.assign(role='out')], ignore_index=True)
-    if cap: seen = pd.concat([d.sample(min(len(d), cap), random_state=seed) for _, d in seen.groupby(['label', 'domain', 'split'])])
+    if cap: seen = pd.concat([d.sample(min(len(d), cap if split == 'train' else len(d)), random_state=seed) for (_, _, split), d in seen.groupby(['label', 'domain', 'split'])])
     return seen.reset_index(drop=True), judged
 
 def fit(args, name, fold):
@@ -144,6 +160,7 @@ def fit(args, name, fold):
     from face_fake_or_not.core import atomic_path
     from face_fake_or_not.harmonise import fit_law
     from face_fake_or_not.recipes import fit_recipe, recipe_learner
+    train = halfway if name == 'wise' else fit_recipe
     start, (items, pairs), (recipe, hook) = time.time(), read(args), candidates(args)[name]
     recipe, (seen, judged) = replace(recipe, seed=args.seed), divided(items, FOLDS[fold], args.cap)
     if recipe.harmonise: recipe = replace(recipe, spec=replace(recipe.spec, law=fit_law(seen[seen.split == 'train'], spec=recipe.spec)))
@@ -152,7 +169,7 @@ def fit(args, name, fold):
         arch = recipe.arch if recipe.arch and not recipe.name.startswith('seed') else None
         learn = recipe_learner(replace(recipe, arch=arch), seen, pairs, None if arch else weights, not arch, tmp, 0)
         if hook: hook(learn)
-        with learn.no_bar(), learn.no_logging(): fit_recipe(learn, recipe, seen, pairs, 0)
+        with learn.no_bar(), learn.no_logging(): train(learn, recipe, seen, pairs, 0)
         learn.model.flip = recipe.flip
         took = time.time() - start
         scores = scored(learn, judged)
@@ -172,13 +189,26 @@ def kept(args, name, fold): return args.keep/f'{args.size}px-{args.epochs}e-{arg
 
 # --- What a candidate is worth ---
 
-def prepared(df):
-    "The clean rows of a fold, small reals pooled, with the thresholds that the known validation photos choose"
+def scores_of(args, name):
+    "The folds there are of a candidate, small reals pooled, a photo's group its own path where it has none"
+    files = {f: kept(args, name, f) for f in args.folds}
+    tables = {f: pd.read_csv(file) for f, file in files.items() if file.is_file()}
+    return {f: t.assign(group=t.group.fillna(t.path), fake=t.label == 'fake', domain=t.domain.where(~t.domain.isin(SMALL), 'small')) for f, t in tables.items()}
+
+def draws(tables):
+    "How often each photo is drawn in each resample: whole groups, and the same draw in every fold, which share photos"
+    from face_fake_or_not.intervals import resample_counts
+    photos = pd.concat(tables).drop_duplicates('path')
+    return pd.DataFrame(resample_counts(list(photos.group), BOOT).T, index=photos.path)
+
+def thresholds(df):
+    "What the known validation photos choose: the cut that promises 5 %, above every score where it cannot, and the one of the best balanced accuracy"
+    from face_fake_or_not.core import ItemsError
     from face_fake_or_not.thresholds import best_balanced, conformal_cut
-    df = df.assign(group=df.group.fillna(''), fake=df.label == 'fake', domain=df.domain.where(~df.domain.isin(SMALL), 'small'))
     seen = df[(df.condition == 'clean') & (df.role == 'seen')]
-    reals = seen[~seen.fake]
-    return df, conformal_cut(reals.score, .05, list(reals.group)), best_balanced(seen.label, seen.score)
+    reals, middle = seen[~seen.fake], best_balanced(seen.label, seen.score)
+    try: return conformal_cut(reals.score, .05, list(reals.group)), middle
+    except ItemsError: return np.inf, middle
 
 def asked(clean, pairs):
     "What is asked of a fold: kind, name, rows that are judged, rows that belong to it"
@@ -189,21 +219,19 @@ def asked(clean, pairs):
         d = clean[(clean.fake & (clean.domain == p.fake)) | (~clean.fake & (clean.domain == p.real))]
         if d.fake.nunique() == 2: yield f'pair {d.role.iloc[0]}', p.fake, d, d
 
-def judge_fold(df, fold, pairs):
-    "Rows of AUC and of shares above the 5 % threshold, each with its interval, and the AUC of every resample"
-    from face_fake_or_not.intervals import auc_interval, rate, resample_counts, weighted_auc
-    df, cut, middle = prepared(df)
-    clean = df[df.condition == 'clean'].reset_index(drop=True)
-    counts, rows, boots = resample_counts(list(clean.group), BOOT, seed=ord(fold)), [], {}
-    for kind, name, d, own in asked(clean, pairs):
-        boots[kind, name] = weighted_auc(d.fake.to_numpy(), d.score, counts[:, d.index])
-        rows.append(dict(fold=fold, kind=kind, domain=name, n=len(own), **dict(zip(('auc', 'lo', 'hi'), auc_interval(d.fake.to_numpy(), d.score, list(d.group), n=200))),
-                         **dict(zip(('called', 'called_lo', 'called_hi'), rate((own.score >= cut).to_numpy(), list(own.group))))))
-    return rows, boots, [tier_rows(df, fold, role, middle) for role in ('seen', 'out')]
+def judge_fold(df, fold, pairs, counts):
+    "Rows of AUC, of new domains with the share above the 5 % threshold, each with its interval; the AUC of every resample; the known photos in every tier"
+    from face_fake_or_not.intervals import auc_interval, rate, weighted_auc
+    (cut, middle), rows, boots = thresholds(df), [], {}
+    for kind, name, d, own in asked(df[df.condition == 'clean'], pairs):
+        boots[kind, name] = weighted_auc(d.fake.to_numpy(), d.score, counts.loc[d.path].to_numpy().T)
+        called = rate((own.score >= cut).to_numpy(), list(own.group)) if kind in ('real', 'fake') else (None,) * 3
+        rows.append(dict(fold=fold, kind=kind, domain=name, n=len(own), **dict(zip(('auc', 'lo', 'hi'), auc_interval(d.fake.to_numpy(), d.score, list(d.group), n=200))), **dict(zip(('called', 'called_lo', 'called_hi'), called))))
+    return rows, boots, tier_rows(df, fold, middle)
 
-def tier_rows(df, fold, role, middle):
-    "The photos that have every tier: called fake or not at the threshold of the clean validation photos, and whether that turns"
-    d = df[(df.role == role) & df.path.isin(df.path[df.condition == TIERS[0]])]
+def tier_rows(df, fold, middle):
+    "The known photos that have every tier: called fake or not at the threshold of the clean validation photos, and whether that turns"
+    d = df[(df.role == 'seen') & df.path.isin(df.path[df.condition == TIERS[0]])]
     d = d.assign(fold=fold, called=d.score >= middle)
     return d.assign(turned=d.called != d[d.condition == 'clean'].set_index('path').called.reindex(d.path).to_numpy())
 
@@ -217,22 +245,27 @@ def spread(rows, boots, kind, how):
 def figures(args, name, pairs):
     "One row of a candidate's table from the folds there are, and the rows behind it"
     from face_fake_or_not.intervals import balanced_rate
-    rows, boots, tiers = [], {}, []
-    for f in args.folds:
-        if not kept(args, name, f).is_file(): continue
-        part, b, t = judge_fold(pd.read_csv(kept(args, name, f)), f, pairs)
-        rows, boots, tiers = rows + part, boots | {(f, *k): v for k, v in b.items()}, tiers + t
-    if not rows: return None, None
-    t, out = pd.concat(tiers), dict(name=name, folds=''.join(dict.fromkeys(r['fold'] for r in rows)))
+    tables, rows, boots, tiers = scores_of(args, name), [], {}, []
+    if not tables: return None, None
+    counts = draws(tables)
+    for f, df in tables.items():
+        part, b, t = judge_fold(df, f, pairs, counts)
+        rows, boots, tiers = rows + part, boots | {(f, *k): v for k, v in b.items()}, tiers + [t]
+    t, out = pd.concat(tiers), dict(name=name, folds=''.join(tables), passes=passes(candidates(args)[name][0]))
     for key, kind, how in (('known', 'seen', np.mean), ('pairs', 'pair seen', np.mean), ('new_fakes', 'fake', np.mean), ('new_fakes_min', 'fake', np.min), ('new_reals', 'real', np.mean), ('new_reals_min', 'real', np.min), ('new_pairs', 'pair out', np.mean)):
         out |= {f'{key}{"" if k == "value" else "_" + k}': v for k, v in spread(rows, boots, kind, how).items()}
     called = lambda kind, how: how([r['called'] for r in rows if r['kind'] == kind and r['n'] >= ENOUGH])
     out |= dict(fpr_new=called('real', np.mean), fpr_new_max=called('real', np.max), caught_new=called('fake', np.mean))
     for tier in ('clean', *TIERS):
-        d = t[(t.role == 'seen') & (t.condition == tier)]
-        out |= dict(zip((tier, f'{tier}_lo', f'{tier}_hi'), balanced_rate((d.called == d.fake).to_numpy(), d.fake.to_numpy(), [f'{a}{b}' for a, b in zip(d.fold, d.path)])))
-    hard = t[(t.role == 'seen') & (t.condition == TIERS[1])]
-    return out | dict(n_tier=len(hard), turned=hard.turned.mean()), pd.DataFrame(rows).assign(name=name)
+        d = t[t.condition == tier]
+        out |= dict(zip((tier, f'{tier}_lo', f'{tier}_hi'), balanced_rate((d.called == d.fake).to_numpy(), d.fake.to_numpy(), list(d.group))))
+    hard = t[t.condition == TIERS[1]]
+    return out | dict(n_tier=hard.path.nunique(), turned=hard.turned.mean()), pd.DataFrame(rows).assign(name=name)
+
+def passes(recipe):
+    "How often a recipe's whole network sees the training images; phases of its end alone count a whole time"
+    steps = [(s.hardest or 1, s.phases) for s in recipe.stages] or [(1, recipe.phases)]
+    return sum(share * p.epochs for share, phases in steps for p in phases if p.train != 'head')
 
 def cost(names, args):
     "Time of the network alone against that of version 0 (160 px and its mirror image), one photo and one thread, in turns"
@@ -251,10 +284,10 @@ def cost(names, args):
 
 def table(args, names):
     "The table of what has been trained"
-    pairs = pd.read_csv(args.data/'pairs.csv')
+    pairs = fair_pairs(args)
     found = [figures(args, n, pairs) for n in names]
     rows, parts = [r for r, _ in found if r], [t for r, t in found if r]
-    if not rows: sys.exit('nothing has been trained yet: run')
+    if not rows: sys.exit(f'no scores in {kept(args, names[0], "A").parent}: `run` first')
     df, detail = pd.DataFrame(rows), pd.concat(parts, ignore_index=True)
     df['cost'] = df.name.map(cost(set(df.name), args))
     whole = {k: [f'{v:.2f} ({lo:.2f}-{hi:.2f})' for v, lo, hi in zip(df[k], df[f'{k}_lo'], df[f'{k}_hi'])] for k in df.columns if f'{k}_lo' in df}
@@ -271,20 +304,24 @@ def run(args, names):
     env = dict(os.environ, OMP_NUM_THREADS='1', OMP_WAIT_POLICY='PASSIVE')
     def one(job):
         cmd = [sys.executable, __file__, 'fit', *job, '--data', args.data, '--keep', args.keep, '--epochs', args.epochs, '--size', args.size, '--seed', args.seed, *(['--cap', args.cap] if args.cap else [])]
-        if subprocess.run([str(c) for c in cmd], env=env, stdout=subprocess.DEVNULL).returncode: say(f'{" ".join(job)} failed')
-    with ThreadPoolExecutor(args.workers) as pool: list(pool.map(one, todo))
+        if failed := subprocess.run([str(c) for c in cmd], env=env, stdout=subprocess.DEVNULL).returncode: say(f'{" ".join(job)} failed, see above')
+        return failed
+    with ThreadPoolExecutor(args.workers) as pool: return sum(map(bool, pool.map(one, todo)))
 
 def main():
     "The last line is JSON"
     args = parse_args()
     warnings.filterwarnings('ignore')
-    if args.what == 'fit': return fit(args, *args.names)
     known = candidates(args)
+    if args.what == 'fit':
+        if len(args.names) != 2 or args.names[0] not in known or args.names[1] not in FOLDS: sys.exit('fit takes a candidate and a fold: fit NAME A')
+        return fit(args, *args.names)
     if odd := set(args.names) - set(known): sys.exit(f'no candidate {", ".join(odd)}; there are {", ".join(known)}')
     names = args.names or list(known)
     if args.what == 'names': return print('\n'.join(names))
-    if args.what == 'run': run(args, names)
+    failed = run(args, names) if args.what == 'run' else 0
     df, detail = table(args, names)
-    result('embedded', epochs=args.epochs, size=args.size, seed=args.seed, cap=args.cap, table=plain(df), domains=plain(detail))
+    result('embedded', epochs=args.epochs, size=args.size, seed=args.seed, cap=args.cap, table=plain(df), domains=plain(detail), failed=failed)
+    sys.exit(bool(failed))
 
 if __name__ == '__main__': main()

@@ -24,7 +24,7 @@ from .items import face_items, pair_items, pair_mask, read_pairs, read_table
 from .metrics import check_scores, metric_table, verdicts
 from .verdict import Rule
 
-# %% ../nbs/11_evaluate.ipynb #75767d0e
+# %% ../nbs/11_evaluate.ipynb #7b63966c
 def decided(
     df: pd.DataFrame, # score; verdict where somebody decided
     rule: Rule | None = None # The thresholds that ship
@@ -37,11 +37,12 @@ def set_figures(
     threshold: float = 0.5, # Above it an image is called fake
     n_boot: int = 1000, # Resamples
     rule: Rule | None = None # The thresholds that ship, for what is decided
-) -> dict: # n, AUC, accuracy, balanced accuracy, share called fake, share decided and accuracy of those; with intervals
+) -> dict: # n, AUC, accuracy, balanced accuracy, share called fake, share decided, share with the verdict fake, accuracy of the decided; with intervals
     "The figures of one set of scored images"
     fake, called, groups, says = (df.label == FAKE).to_numpy(), (df.score > threshold).to_numpy(), df.group.to_numpy(object), decided(df, rule)
     some = np.zeros(len(df), bool) if says is None else says != 'inconclusive'
     rows = dict(auc=auc_interval(fake, df.score.to_numpy(), groups, n_boot), balanced=balanced_rate(called == fake, fake, groups), called=rate(called, groups), coverage=rate(some, groups) if says is not None else (np.nan,) * 3,
+                verdict_fake=rate(says == FAKE, groups) if says is not None else (np.nan,) * 3,
                 decided_accuracy=rate((says == df.label.to_numpy())[some], groups[some]) if some.any() else (np.nan,) * 3)
     out = dict(n_fake=int(fake.sum()), n_real=int((~fake).sum()))
     for k, (value, lo, hi) in rows.items():

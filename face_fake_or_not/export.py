@@ -111,7 +111,7 @@ def describe(learn, name, data, notes):
         temperature=getattr(learn, 'temperature', 1.), shift=getattr(learn, 'shift', 0.), flip=learn.model.flip, **{k: learn.meta[k] for k in META},
         best=getattr(learn, 'best', None), data=data_summary(data) if data is not None else None, versions=_versions(), **(notes or {}))
 
-# %% ../nbs/15_export.ipynb #92bf64de
+# %% ../nbs/15_export.ipynb #b9458ee6
 def _percent(v): return '' if pd.isna(v) else f'{v:.1%}'
 
 def _column(t, name, fmt, ends=None):
@@ -124,7 +124,7 @@ def card_table(
     "The table of results: combined, fair pairs, domains"
     t = ev.table
     return markdown(pd.DataFrame({'': t.name + ' (' + t.kind + ')', 'fakes': t.n_fake, 'reals': t.n_real, 'AUC': _column(t, 'auc', '.3f'),
-                                  'balanced accuracy': _column(t, 'balanced', '.1%'), 'called fake': _column(t, 'called_fake', '.1%', 'called')}))
+                                  'balanced accuracy': _column(t, 'balanced', '.1%'), 'called fake': _column(t, 'called_fake', '.1%', 'called'), **({} if t.verdict_fake.isna().all() else {'verdict `fake`': _column(t, 'verdict_fake', '.1%')})}))
 
 def tier_table(
     rob: Robustness # What was measured on degraded photos
@@ -148,11 +148,13 @@ def _front_matter(info):
     licence = info.get('licence') or 'other'          # the code's licence says nothing about weights made from other people's photos
     return '\n'.join(['---', f'license: {licence}', 'library_name: fastai', 'pipeline_tag: image-classification', 'tags: [fastai, face, deepfake-detection, ai-generated-image-detection]', '---'])
 
+def _verdict_of(r): return '' if pd.isna(r.verdict_fake) else f', {_percent(r.verdict_fake)} by the verdict'
+
 def _weak_spots(ev):
     "The domains the detector fails on, worst first"
     t = ev.table
     reals, fakes = t[(t.kind == REAL) & (t.called_fake > .1)].nlargest(5, 'called_fake'), t[(t.kind == FAKE) & (t.called_fake < .8)].nsmallest(5, 'called_fake')
-    out = [f'- real photos of `{r.name}`: {_percent(r.called_fake)} of {r.n_real} called fake' for r in reals.itertuples()]
+    out = [f'- real photos of `{r.name}`: {_percent(r.called_fake)} of {r.n_real} called fake{_verdict_of(r)}' for r in reals.itertuples()]
     return out + [f'- fakes of `{r.name}`: {_percent(1 - r.called_fake)} of {r.n_fake} missed' for r in fakes.itertuples()]
 
 # %% ../nbs/15_export.ipynb #e27649a1
@@ -199,7 +201,7 @@ def _optimistic(what):
     "Figures of a split that had a say in the training"
     return ['The validation split also chose the epoch, the temperature and the thresholds: these figures are optimistic.'] if 'valid' in what else []
 
-# %% ../nbs/15_export.ipynb #361752ba
+# %% ../nbs/15_export.ipynb #6564bec4
 def verdict_rates(
     ev: Evaluation, # Scores
     rule: dict # With real_below and fake_above
@@ -223,7 +225,7 @@ def _measured(ev, rule, rob=None, unseen=None):
     "The part of the card that needs an evaluation"
     if ev is None: return ['## Results', 'Not evaluated.']
     what = ', '.join(sorted(set(ev.scores.split) - {''})) or 'unsplit'
-    return ['## Results', f'On the {what} split, n = {len(ev.scores)}; threshold {ev.threshold:.3f}; 95 % intervals by group (bootstrap; Wilson for the share called fake). A fake domain\'s AUC is against all reals.', *_optimistic(what), card_table(ev), class_table(ev), _verdict_line(ev, rule), '### Every figure', figure_table(ev), *_delivered(rob),
+    return ['## Results', f'On the {what} split, n = {len(ev.scores)}; threshold {ev.threshold:.3f}, which alone decides what is *called fake*; the verdict asks both thresholds, here before the gate. 95 % intervals by group (bootstrap; Wilson for shares). A fake domain\'s AUC is against all reals.', *_optimistic(what), card_table(ev), class_table(ev), _verdict_line(ev, rule), '### Every figure', figure_table(ev), *_delivered(rob),
             '## Known to fail', '\n'.join(_weak_spots(ev)) or 'No domain above 10 % false positives or 20 % misses in these data.',
             f'{unseen or "Generators and cameras that are not listed above were not tested."} Do not use a score as the only evidence against anybody.']
 

@@ -2,7 +2,7 @@
 import sys
 from pathlib import Path
 
-from face_fake_or_not.core import atomic_dir, file_sha256, read_bundle, write_json
+from face_fake_or_not.core import atomic_dir, check_hash, file_sha256, read_bundle, write_json
 from face_fake_or_not.detector import load_detector
 from face_fake_or_not.evaluate import evaluate
 from face_fake_or_not.export import model_card
@@ -12,6 +12,7 @@ from face_fake_or_not.robustness import robustness
 def measure(bundle, items, pairs=None):
     "Judge `bundle` on the test split of `items`, clean and as readers get the photos"
     info, detector = read_bundle(bundle, 'model.onnx'), load_detector(bundle)
+    for name, sha in info['sha256'].items(): check_hash(bundle/name, sha)          # a damaged file is not signed anew
     test = face_items(csv=items).query("split == 'test'")
     ev, rob = evaluate(detector, test, pairs, name=info['name']), robustness(detector, test)
     with atomic_dir(bundle) as tmp:
