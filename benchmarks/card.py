@@ -70,7 +70,8 @@ def main():
     "Predict, compare, show; the last line is JSON"
     args = parse_args()
     items, pairs = face_items(csv=need(args.data/'items.csv', 'The manifest'), check=False), pd.read_csv(need(args.data/'pairs.csv', 'The table of fair pairs'))
-    said, rule = read_json(need(args.detector/'evaluation.json', 'The evaluation')), Rule.from_dict(read_json(args.detector/'detector.json')['rule'])
+    if not (args.detector/'evaluation.json').is_file(): sys.exit(f'{args.detector}: no bundle with an evaluation.json')
+    said, rule = read_json(args.detector/'evaluation.json'), Rule.from_dict(read_json(args.detector/'detector.json')['rule'])
     items = items[items.split == args.split].reset_index(drop=True)
     with tempfile.TemporaryDirectory() as tmp: df = predicted(items, args, Path(tmp))
     found = json.loads(json_text(evaluate(None, df.drop(columns='verdict'), pairs, rule=rule).to_dict()))      # as the card is kept

@@ -31,11 +31,11 @@ def parse_args():
     "The command line"
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('what', choices=['run', 'fit', 'table', 'names'])
-    p.add_argument('names', nargs='*', help='candidates; all by default')
+    p.add_argument('names', nargs='*', help='candidates, all by default; for fit one of them and a fold')
     p.add_argument('--data', type=Path, default=shared_dir()/'data', help='folder with items.csv and pairs.csv')
     p.add_argument('--keep', type=Path, default=Path(tempfile.gettempdir())/'embedded', help='folder for scores')
     p.add_argument('--folds', nargs='+', default=list(FOLDS), choices=list(FOLDS))
-    p.add_argument('--epochs', type=int, default=2, help='of the whole network')
+    p.add_argument('--epochs', type=int, default=2, help='of the whole network, 2 by default; recipes with phases of their own are scaled')
     p.add_argument('--size', type=int, default=128, help='side of the square, pixels')
     p.add_argument('--workers', type=int, default=2, choices=range(1, 65), metavar='N', help='trainings at a time')
     p.add_argument('--cap', type=int, help='training images a domain, for a trial')
