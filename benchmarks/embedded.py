@@ -153,7 +153,7 @@ def divided(items, fold, cap=None, seed=0):
     if cap: seen = pd.concat([d.sample(min(len(d), cap if split == 'train' else len(d)), random_state=seed) for (_, _, split), d in seen.groupby(['label', 'domain', 'split'])])
     return seen.reset_index(drop=True), judged
 
-def fit(args, name, fold):
+def fit(args, name, fold, recipe, hook):
     "Train a candidate on a fold and keep its scores"
     import torch
     torch.set_num_threads(1)
@@ -161,7 +161,7 @@ def fit(args, name, fold):
     from face_fake_or_not.harmonise import fit_law
     from face_fake_or_not.recipes import fit_recipe, recipe_learner
     train = halfway if name == 'wise' else fit_recipe
-    start, (items, pairs), (recipe, hook) = time.time(), read(args), candidates(args)[name]
+    start, (items, pairs) = time.time(), read(args)
     recipe, (seen, judged) = replace(recipe, seed=args.seed), divided(items, FOLDS[fold], args.cap)
     if recipe.harmonise: recipe = replace(recipe, spec=replace(recipe.spec, law=fit_law(seen[seen.split == 'train'], spec=recipe.spec)))
     weights = need(args.data.resolve().parent/'weights'/WEIGHTS, 'The backbone')
@@ -203,20 +203,19 @@ def draws(tables):
 
 def thresholds(df):
     "What the known validation photos choose: the cut that promises 5 %, above every score where it cannot, and the one of the best balanced accuracy"
-    from face_fake_or_not.core import ItemsError
-    from face_fake_or_not.thresholds import best_balanced, conformal_cut
+    from face_fake_or_not.generalise import _cut
+    from face_fake_or_not.thresholds import best_balanced
     seen = df[(df.condition == 'clean') & (df.role == 'seen')]
-    reals, middle = seen[~seen.fake], best_balanced(seen.label, seen.score)
-    try: return conformal_cut(reals.score, .05, list(reals.group)), middle
-    except ItemsError: return np.inf, middle
+    return _cut(seen[~seen.fake], .05), best_balanced(seen.label, seen.score)
 
 def asked(clean, pairs):
     "What is asked of a fold: kind, name, rows that are judged, rows that belong to it"
+    from face_fake_or_not.items import pair_items
     seen, left = clean[clean.role == 'seen'], clean[clean.role == 'out']
     yield 'seen', 'all', seen, seen
     for (label, domain), d in left.groupby(['label', 'domain']): yield label, domain, pd.concat([d, seen[seen.label != label]]), d
     for p in pairs.itertuples():
-        d = clean[(clean.fake & (clean.domain == p.fake)) | (~clean.fake & (clean.domain == p.real))]
+        d = pair_items(clean, p)
         if d.fake.nunique() == 2: yield f'pair {d.role.iloc[0]}', p.fake, d, d
 
 def judge_fold(df, fold, pairs, counts):
@@ -227,12 +226,12 @@ def judge_fold(df, fold, pairs, counts):
         boots[kind, name] = weighted_auc(d.fake.to_numpy(), d.score, counts.loc[d.path].to_numpy().T)
         called = rate((own.score >= cut).to_numpy(), list(own.group)) if kind in ('real', 'fake') else (None,) * 3
         rows.append(dict(fold=fold, kind=kind, domain=name, n=len(own), **dict(zip(('auc', 'lo', 'hi'), auc_interval(d.fake.to_numpy(), d.score, list(d.group), n=200))), **dict(zip(('called', 'called_lo', 'called_hi'), called))))
-    return rows, boots, tier_rows(df, fold, middle)
+    return rows, boots, tier_rows(df, middle)
 
-def tier_rows(df, fold, middle):
+def tier_rows(df, middle):
     "The known photos that have every tier: called fake or not at the threshold of the clean validation photos, and whether that turns"
     d = df[(df.role == 'seen') & df.path.isin(df.path[df.condition == TIERS[0]])]
-    d = d.assign(fold=fold, called=d.score >= middle)
+    d = d.assign(called=d.score >= middle)
     return d.assign(turned=d.called != d[d.condition == 'clean'].set_index('path').called.reindex(d.path).to_numpy())
 
 def span(values): return dict(zip(('lo', 'hi'), np.nanpercentile(values, [2.5, 97.5]))) if len(values) else {}
@@ -251,7 +250,7 @@ def figures(args, name, pairs):
     for f, df in tables.items():
         part, b, t = judge_fold(df, f, pairs, counts)
         rows, boots, tiers = rows + part, boots | {(f, *k): v for k, v in b.items()}, tiers + [t]
-    t, out = pd.concat(tiers), dict(name=name, folds=''.join(tables), passes=passes(candidates(args)[name][0]))
+    t, out = pd.concat(tiers), dict(name=name, folds=''.join(tables))
     for key, kind, how in (('known', 'seen', np.mean), ('pairs', 'pair seen', np.mean), ('new_fakes', 'fake', np.mean), ('new_fakes_min', 'fake', np.min), ('new_reals', 'real', np.mean), ('new_reals_min', 'real', np.min), ('new_pairs', 'pair out', np.mean)):
         out |= {f'{key}{"" if k == "value" else "_" + k}': v for k, v in spread(rows, boots, kind, how).items()}
     called = lambda kind, how: how([r['called'] for r in rows if r['kind'] == kind and r['n'] >= ENOUGH])
@@ -267,11 +266,11 @@ def passes(recipe):
     steps = [(s.hardest or 1, s.phases) for s in recipe.stages] or [(1, recipe.phases)]
     return sum(share * p.epochs for share, phases in steps for p in phases if p.train != 'head')
 
-def cost(names, args):
+def cost(recipes):
     "Time of the network alone against that of version 0 (160 px and its mirror image), one photo and one thread, in turns"
     import timm, torch
     torch.set_num_threads(1)
-    kinds = {n: (r.arch if n == 'scratch' else 'mobilenetv2_100', r.final_spec.size, 1 + r.flip) for n, (r, _) in candidates(args).items() if n in names}
+    kinds = {n: (r.arch if n == 'scratch' else 'mobilenetv2_100', r.final_spec.size, 1 + r.flip) for n, r in recipes.items()}
     nets = {a: timm.create_model(a).eval() for a, _, _ in {*kinds.values(), ('mobilenetv2_100', 160, 2)}}
     def took(arch, size, passes):
         x = torch.zeros(passes, 3, size, size)
@@ -282,14 +281,14 @@ def cost(names, args):
     times = {k: np.median(v) for k, v in zip(every, zip(*[[took(*k) for k in every] for _ in range(12)]))}
     return {n: times[k] / times['mobilenetv2_100', 160, 2] for n, k in kinds.items()}
 
-def table(args, names):
+def table(args, recipes):
     "The table of what has been trained"
     pairs = fair_pairs(args)
-    found = [figures(args, n, pairs) for n in names]
+    found = [figures(args, n, pairs) for n in recipes]
     rows, parts = [r for r, _ in found if r], [t for r, t in found if r]
-    if not rows: sys.exit(f'no scores in {kept(args, names[0], "A").parent}: `run` first')
+    if not rows: sys.exit(f'no scores in {kept(args, "", "").parent}: `run` first')
     df, detail = pd.DataFrame(rows), pd.concat(parts, ignore_index=True)
-    df['cost'] = df.name.map(cost(set(df.name), args))
+    df['passes'], df['cost'] = df.name.map(lambda n: passes(recipes[n])), df.name.map(cost({n: recipes[n] for n in df.name}))
     whole = {k: [f'{v:.2f} ({lo:.2f}-{hi:.2f})' for v, lo, hi in zip(df[k], df[f'{k}_lo'], df[f'{k}_hi'])] for k in df.columns if f'{k}_lo' in df}
     shown = df[[c for c in df.columns if not c.endswith(('_lo', '_hi'))]].assign(**whole)
     print(shown.round(2).T.to_string(header=False)); print()
@@ -315,12 +314,12 @@ def main():
     known = candidates(args)
     if args.what == 'fit':
         if len(args.names) != 2 or args.names[0] not in known or args.names[1] not in FOLDS: sys.exit('fit takes a candidate and a fold: fit NAME A')
-        return fit(args, *args.names)
+        return fit(args, *args.names, *known[args.names[0]])
     if odd := set(args.names) - set(known): sys.exit(f'no candidate {", ".join(odd)}; there are {", ".join(known)}')
     names = args.names or list(known)
     if args.what == 'names': return print('\n'.join(names))
     failed = run(args, names) if args.what == 'run' else 0
-    df, detail = table(args, names)
+    df, detail = table(args, {n: known[n][0] for n in names})
     result('embedded', epochs=args.epochs, size=args.size, seed=args.seed, cap=args.cap, table=plain(df), domains=plain(detail), failed=failed)
     sys.exit(bool(failed))
 

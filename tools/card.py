@@ -2,17 +2,18 @@
 import sys
 from pathlib import Path
 
-from face_fake_or_not.core import atomic_dir, check_hash, file_sha256, read_bundle, write_json
+from face_fake_or_not.core import atomic_dir, file_sha256, write_json
 from face_fake_or_not.detector import load_detector
 from face_fake_or_not.evaluate import evaluate
 from face_fake_or_not.export import model_card
+from face_fake_or_not.hub import check_bundle
 from face_fake_or_not.items import face_items
 from face_fake_or_not.robustness import robustness
 
 def measure(bundle, items, pairs=None):
     "Judge `bundle` on the test split of `items`, clean and as readers get the photos"
-    info, detector = read_bundle(bundle, 'model.onnx'), load_detector(bundle)
-    for name, sha in info['sha256'].items(): check_hash(bundle/name, sha)          # a damaged file is not signed anew
+    (info, as_exported), detector = check_bundle(bundle), load_detector(bundle)    # a damaged file is not signed anew
+    if not as_exported: sys.exit(f'{bundle}/README.md was changed by hand, and would be lost: keep it elsewhere')
     test = face_items(csv=items).query("split == 'test'")
     ev, rob = evaluate(detector, test, pairs, name=info['name']), robustness(detector, test)
     with atomic_dir(bundle) as tmp:
